@@ -1,0 +1,160 @@
+package dockpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+// createTries bounds how often one create meets a name that is held: each
+// holder that is cleared away may be followed by another creator's.
+const createTries = 8
+
+// create asks the engine for a container and settles who has the name.
+func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err error) {
+	name := r.naming.Format(req.Name)
+	wait := newBackoff(10*time.Millisecond, 500*time.Millisecond)
+	var randomised bool
+	for try := 1; ; try++ {
+		id, err := r.createOnce(ctx, req, name)
+		var conflict *NameConflictError
+		if !errors.As(err, &conflict) || try == createTries {
+			return id, err
+		}
+		holder, verdict, settleErr := r.settle(ctx, req, name, conflict)
+		if settleErr != nil {
+			return "", settleErr
+		}
+		switch verdict {
+		case holderAdopted:
+			r.opts.logger.Info("container of the same request adopted", slog.String("name", name), slog.String("id", holder))
+			return holder, nil
+		case holderPhantom:
+			if randomised {
+				return "", conflict
+			}
+			randomised = true
+			n := req.Name
+			if n.Suffix, err = randomSuffix(r.opts.random); err != nil {
+				return "", err
+			}
+			name = r.naming.Format(n)
+			r.opts.logger.Warn("name is held by a container that cannot be found", slog.String("name", r.naming.Format(req.Name)), slog.String("instead", name))
+		case holderRemoved:
+			r.opts.logger.Info("holder of a name removed", slog.String("name", name), slog.String("id", holder))
+		case holderLeaving:
+			if err := wait.sleep(ctx); err != nil {
+				return "", joinErrors([]error{conflict, err})
+			}
+		}
+	}
+}
+
+// createOnce asks once. If the answer is lost to a deadline or a broken
+// connection, the engine may have made the container all the same: a look by
+// name tells.
+func (r *Runtime) createOnce(ctx context.Context, req createRequest, name string) (string, error) {
+	resp, err := r.docker.ContainerCreate(ctx, req.Config, req.Host, req.Net, req.Platform, name)
+	if err == nil {
+		for _, w := range resp.Warnings {
+			r.opts.logger.Warn("engine's warning at create", slog.String("name", name), slog.String("warning", w))
+		}
+		if resp.ID == "" {
+			return "", &classified{ErrBadAnswer, "the engine created a container without an ID"}
+		}
+		return resp.ID, nil
+	}
+	err = classify(verbCreate, name, err)
+	if !isContextError(err) && !errors.Is(err, ErrBadAnswer) {
+		return "", err
+	}
+	look, cancel := r.detached(ctx, lastLook)
+	defer cancel()
+	info, lookErr := r.inspectAny(look, name)
+	if lookErr == nil && r.adoptable(info, req) {
+		return info.ID, nil
+	}
+	return "", err
+}
+
+// lastLook bounds the look for a container whose create was not answered. It
+// is short: an engine that hangs must not cost a second deadline.
+const lastLook = 500 * time.Millisecond
+
+// verdict is what became of the holder of a name.
+type verdict int
+
+const (
+	holderAdopted verdict = iota // it is what was asked for
+	holderRemoved                // it was in the way and could go
+	holderPhantom                // the engine says the name is held and knows no holder
+	holderLeaving                // it is being removed
+)
+
+// settle decides what becomes of the container that holds a name. It asks for
+// the holder by name, so no engine's wording matters.
+func (r *Runtime) settle(ctx context.Context, req createRequest, name string, conflict *NameConflictError) (string, verdict, error) {
+	info, err := r.inspectAny(ctx, name)
+	if errors.Is(err, ErrContainerNotFound) {
+		// Gone just now, or never to be found. The ID in the engine's
+		// message tells: a phantom is known by neither.
+		if conflict.HolderID == "" {
+			return "", holderPhantom, nil
+		}
+		other, err := r.inspectAny(ctx, conflict.HolderID)
+		switch {
+		case err == nil && other.Name != "/"+name && other.Name != name:
+			return "", holderLeaving, nil // renamed meanwhile: the name is free
+		case err == nil:
+			info = other
+		case errors.Is(err, ErrContainerNotFound):
+			return "", holderPhantom, nil
+		default:
+			return "", 0, joinErrors([]error{conflict, err})
+		}
+	} else if err != nil {
+		return "", 0, joinErrors([]error{conflict, err})
+	}
+
+	refuse := func(reason string) (string, verdict, error) {
+		return "", 0, &NameConflictError{Name: name, HolderID: info.ID, Reason: reason}
+	}
+	var labels map[string]string
+	if info.Config != nil {
+		labels = info.Config.Labels
+	}
+	if r.kindOf(labels) == "" {
+		return refuse("it is not this runtime's")
+	}
+	es := stateFromInspect(info, func(string) {})
+	switch {
+	case es.effectiveWord() == "removing":
+		return info.ID, holderLeaving, nil
+	case r.adoptable(info, req):
+		return info.ID, holderAdopted, nil
+	case stateOf(es).state == StateRunning:
+		return refuse("it is running")
+	}
+	if err := r.removeContainer(ctx, info, false); err != nil {
+		if errors.Is(err, ErrRunning) {
+			return refuse("it is running")
+		}
+		return "", 0, joinErrors([]error{&NameConflictError{Name: name, HolderID: info.ID}, fmt.Errorf("remove the holder: %w", err)})
+	}
+	return info.ID, holderRemoved, nil
+}
+
+// adoptable reports whether a container is exactly what req would make, and
+// fresh.
+func (r *Runtime) adoptable(info container.InspectResponse, req createRequest) bool {
+	if info.Config == nil || r.kindOf(info.Config.Labels) == "" {
+		return false
+	}
+	spec := info.Config.Labels[LabelSpec]
+	return spec != "" && spec == req.Config.Labels[LabelSpec] &&
+		stateOf(stateFromInspect(info, func(string) {})).state == StateCreated
+}

@@ -1,0 +1,941 @@
+package dockpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+)
+
+// ContainerConfig describes a container of a pod. The fields are those of CRI
+// v1's ContainerConfig. The zero value of each but Name and Image is usable.
+type ContainerConfig struct {
+	Name    string // unique within the pod; not "POD"
+	Attempt uint32 // how often this container was made anew
+	Image   string // a reference, or the ID of an image on the engine
+
+	Command    []string // replaces the image's entrypoint and drops its arguments; nil: the image's
+	Args       []string // nil: the image's, unless Command is given
+	WorkingDir string   // absolute; empty: the image's
+	Envs       []EnvVar // in order; of one key the last counts
+
+	Mounts     []Mount
+	Devices    []Device
+	CDIDevices []string // qualified CDI names: "vendor.com/class=name"
+
+	Labels      map[string]string
+	Annotations map[string]string
+
+	// LogPath is where the log stands, relative to the sandbox's
+	// LogDirectory. Empty: no link is made.
+	LogPath   string
+	LogConfig LogConfig // zero: the engine's default log driver
+
+	Stdin     bool // keep standard input open for an attach
+	StdinOnce bool // close it when the first attach ends
+	TTY       bool
+
+	Resources       Resources
+	SecurityContext SecurityContext
+
+	StopSignal  string         // "SIGTERM", "TERM" or "15"; empty: the image's
+	StopTimeout *time.Duration // for a stop that names no grace; nil: the engine's 10 s; whole seconds
+	ShmSize     int64          // bytes of /dev/shm; 0: 64 MiB. Containers that share the pod's IPC get the pod's
+	Ulimits     []Ulimit
+	Init        *bool             // run the engine's init as PID 1; nil: the engine's default
+	Platform    string            // "linux/arm64"; empty: the engine's
+	Healthcheck *Healthcheck      // nil: none, even if the image has one
+	ExtraHosts  map[string]string // not with a sandbox: its /etc/hosts is the pod's
+}
+
+// EnvVar is an environment variable. The value is passed on as it is: no
+// $(VAR) is expanded.
+type EnvVar struct{ Key, Value string }
+
+// LogConfig chooses the engine's log driver and its options: "max-size" and
+// "max-file" rotate a json-file log. Rotation is the engine's; a kubelet
+// cannot do it from outside.
+type LogConfig struct {
+	Driver  string
+	Options map[string]string
+}
+
+// Ulimit is a resource limit of the process; -1 is unlimited.
+type Ulimit struct {
+	Name       string // "nofile"
+	Soft, Hard int64
+}
+
+// Healthcheck is run by the engine inside the container.
+type Healthcheck struct {
+	Command     []string
+	Interval    time.Duration // zero: the engine's 30 s
+	Timeout     time.Duration // zero: the engine's 30 s
+	StartPeriod time.Duration
+	Retries     int // zero: the engine's 3
+}
+
+// Container is one entry of [Runtime.ListContainers].
+type Container struct {
+	ID        string // 64 hex digits
+	SandboxID string
+	Name      Name
+	Image     string // the reference asked for at creation
+	ImageID   string // the engine's ID of the image
+	State     State
+	// EngineState is the engine's own word: created, running, paused,
+	// restarting, removing, exited or dead.
+	EngineState string
+	CreatedAt   time.Time // from a list to the second, from a status exact
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+// Filter selects containers; all conditions hold together. The zero value
+// selects all of this Runtime's, in every state. Sandboxes are never
+// selected.
+type Filter struct {
+	ID        string // full ID, or with IDPrefix a prefix that selects one container
+	IDPrefix  bool   // an ID that is a prefix of several containers' is an error
+	SandboxID string // full ID
+	State     State  // empty: any
+	Labels    map[string]string
+	LabelKeys []string // each has to be there, with any value
+	// Fast saves the inspection of each container that the engine lists as
+	// created. Such a container may in fact have failed to start; then Fast
+	// lists it as created where its status says exited.
+	Fast bool
+}
+
+// typeKey is the label that holds a container's type: the kubelet's, or with
+// an owner dockpod's own, so that a kubelet does not see it.
+func (r *Runtime) typeKey() string {
+	if r.opts.owner == "" {
+		return LabelType
+	}
+	return LabelOwnedType
+}
+
+// kindOf tells whether labels mark a container of this Runtime, and its type;
+// "" is somebody else's.
+func (r *Runtime) kindOf(labels map[string]string) string {
+	if labels[LabelOwner] != r.opts.owner {
+		return ""
+	}
+	switch kind := labels[r.typeKey()]; kind {
+	case TypeContainer, TypeSandbox:
+		return kind
+	}
+	return ""
+}
+
+// nameOf reads a container's identity from its names, or where none parses,
+// after a rename for example, from its labels.
+func (r *Runtime) nameOf(names []string, labels map[string]string) (Name, error) {
+	n, err := r.naming.Parse(pickName(names, r.naming))
+	if err == nil {
+		return n, nil
+	}
+	n, labelErr := nameFromLabels(labels)
+	if labelErr != nil {
+		return Name{}, joinErrors([]error{err, labelErr})
+	}
+	return n, nil
+}
+
+// inspect asks for one container of this Runtime and of a type. The answer's
+// ID is the full one, whatever the caller gave.
+func (r *Runtime) inspect(ctx context.Context, id, kind string) (container.InspectResponse, error) {
+	if r.err != nil {
+		return container.InspectResponse{}, r.err
+	}
+	if strings.TrimSpace(id) == "" {
+		return container.InspectResponse{}, &FieldError{"id", "empty"}
+	}
+	info, err := r.inspectAny(ctx, id)
+	if err != nil {
+		return container.InspectResponse{}, err
+	}
+	var labels map[string]string
+	if info.Config != nil {
+		labels = info.Config.Labels
+	}
+	switch r.kindOf(labels) {
+	case kind:
+		return info, nil
+	case TypeSandbox:
+		return container.InspectResponse{}, fmt.Errorf("%w as a container: it is a sandbox", ErrNotManaged)
+	case TypeContainer:
+		return container.InspectResponse{}, fmt.Errorf("%w as a sandbox: it is a container", ErrNotManaged)
+	}
+	return container.InspectResponse{}, ErrNotManaged
+}
+
+// inspectAny asks for one container, whoever owns it.
+func (r *Runtime) inspectAny(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := r.docker.ContainerInspect(ctx, id)
+	if err != nil {
+		return container.InspectResponse{}, classify(verbContainer, id, err)
+	}
+	if info.ContainerJSONBase == nil || info.ID == "" {
+		return container.InspectResponse{}, &classified{ErrBadAnswer, "the engine's inspection has no ID"}
+	}
+	return info, nil
+}
+
+// query is the part of a filter that the engine answers.
+type query struct {
+	kind, id, sandboxID string
+	labels              map[string]string
+	status              string
+}
+
+// args spells a query for the engine. What engines answer each in their own
+// way is left out and checked by the caller: a label whose key holds "=",
+// and most states.
+func (r *Runtime) args(q query) filters.Args {
+	a := filters.NewArgs()
+	label := func(k, v string) {
+		if k != "" && !strings.Contains(k, "=") {
+			a.Add("label", k+"="+v)
+		}
+	}
+	if q.kind != "" {
+		label(r.typeKey(), q.kind)
+	}
+	if r.opts.owner != "" {
+		label(LabelOwner, r.opts.owner)
+	}
+	if q.sandboxID != "" {
+		label(LabelSandboxID, q.sandboxID)
+	}
+	for k, v := range q.labels {
+		label(k, v)
+	}
+	if q.id != "" {
+		a.Add("id", q.id)
+	}
+	if q.status != "" {
+		a.Add("status", q.status)
+	}
+	return a
+}
+
+// listRaw lists this Runtime's containers as the engine gives them. Not-found
+// is no answer to a list: a container vanished while the engine made it, so
+// it is asked once more.
+func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	opts := container.ListOptions{All: true, Filters: r.args(q)}
+	list, err := r.docker.ContainerList(ctx, opts)
+	if errdefs.IsNotFound(err) {
+		list, err = r.docker.ContainerList(ctx, opts)
+	}
+	if err != nil {
+		err = classify(verbOther, "", err)
+		if errdefs.IsNotFound(err) {
+			err = &classified{ErrNotReady, err.Error()}
+		}
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(c container.Summary) bool {
+		return q.kind != "" && r.kindOf(c.Labels) != q.kind || r.kindOf(c.Labels) == ""
+	}), nil
+}
+
+// ListContainers lists this Runtime's containers that f selects, newest
+// first. It never lists sandboxes, and the result is not nil.
+//
+// A container that carries this Runtime's labels but neither a readable name
+// nor labels that could stand for one is left out, and reported to the logger
+// or [WithSkipped]; its status is [ErrNotManaged].
+//
+// The state is decided as for a status. For that, each container which the
+// engine calls created is inspected, unless f.Fast: its start may have
+// failed. One that vanishes meanwhile is left out; one whose inspection fails
+// otherwise is StateUnknown.
+func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Container, err error) {
+	ctx, end := r.begin(ctx, "list containers", "")
+	defer end(&err)
+	if f.IDPrefix && f.ID == "" {
+		return nil, &FieldError{"Filter.IDPrefix", "set without ID"}
+	}
+	switch f.State {
+	case "", StateCreated, StateRunning, StateExited, StateUnknown:
+	default:
+		return nil, &FieldError{"Filter.State", fmt.Sprintf("%q is no state", f.State)}
+	}
+	q := query{kind: TypeContainer, id: f.ID, sandboxID: f.SandboxID, labels: f.Labels}
+	if f.State == StateCreated {
+		q.status = "created"
+	}
+	raw, err := r.listRaw(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	list = make([]Container, 0, len(raw))
+	for _, s := range raw {
+		if !f.selectsID(s.ID) || f.SandboxID != "" && s.Labels[LabelSandboxID] != f.SandboxID || !f.selectsLabels(s.Labels) {
+			continue
+		}
+		c, err := r.fromSummary(s)
+		if err != nil {
+			r.skip(Skipped{s.ID, s.Names, err})
+			continue
+		}
+		list = append(list, c)
+	}
+	if f.IDPrefix && len(list) > 1 {
+		return nil, &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", f.ID, len(list))}
+	}
+	if !f.Fast {
+		list = r.settleCreated(ctx, list)
+	}
+	if f.State != "" {
+		list = slices.DeleteFunc(list, func(c Container) bool { return c.State != f.State })
+	}
+	return list, nil
+}
+
+func (f Filter) selectsID(id string) bool {
+	return f.ID == "" || id == f.ID || f.IDPrefix && strings.HasPrefix(id, f.ID)
+}
+
+// selectsLabels checks the caller's labels where the caller can see them:
+// engines differ on keys with "=", and an annotation is not a label.
+func (f Filter) selectsLabels(docker map[string]string) bool {
+	for k, v := range f.Labels {
+		if got, ok := docker[k]; !ok || got != v {
+			return false
+		}
+	}
+	for _, k := range f.LabelKeys {
+		if _, ok := docker[k]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Runtime) skip(s Skipped) {
+	if r.opts.skipped != nil {
+		r.opts.skipped(s)
+		return
+	}
+	r.opts.logger.Warn("container left out of a list", slog.String("id", s.ID), slog.Any("names", s.Names), slog.Any("err", s.Err))
+}
+
+// fromSummary turns an entry of the engine's list into ours.
+func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
+	name, err := r.nameOf(s.Names, s.Labels)
+	if err != nil {
+		return Container{}, err
+	}
+	word := s.State
+	if word == "" {
+		word = wordOfStatusText(s.Status)
+	}
+	image := s.Labels[LabelImage]
+	if image == "" {
+		image = s.Image
+	}
+	c := Container{
+		ID: s.ID, SandboxID: s.Labels[LabelSandboxID], Name: name, Image: image, ImageID: s.ImageID,
+		State: stateOf(engineState{word: word}).state, EngineState: word,
+	}
+	if s.Created > 0 {
+		c.CreatedAt = time.Unix(s.Created, 0).UTC()
+	}
+	c.Labels, c.Annotations = SplitLabels(s.Labels)
+	return c, nil
+}
+
+// settleCreated finds out which of the created containers failed to start.
+func (r *Runtime) settleCreated(ctx context.Context, list []Container) []Container {
+	var created []*Container
+	for i := range list {
+		if list[i].State == StateCreated {
+			created = append(created, &list[i])
+		}
+	}
+	var gone sync.Map
+	each(len(created), func(i int) {
+		c := created[i]
+		ctx, end := r.begin(ctx, "inspect container", c.ID)
+		info, err := r.inspectAny(ctx, c.ID)
+		if err == nil && info.State == nil {
+			err = &classified{ErrBadAnswer, "the engine's inspection has no state"}
+		}
+		end(&err)
+		switch {
+		case err == nil:
+			es := stateFromInspect(info, func(string) {})
+			c.State, c.EngineState = stateOf(es).state, es.effectiveWord()
+		case errdefs.IsNotFound(err):
+			gone.Store(c.ID, true)
+		default:
+			c.State = StateUnknown
+			r.opts.logger.Warn("state of a listed container is unknown", slog.String("id", c.ID), slog.Any("err", err))
+		}
+	})
+	return slices.DeleteFunc(list, func(c Container) bool {
+		_, ok := gone.Load(c.ID)
+		return ok
+	})
+}
+
+// inspectWorkers is how many inspections are under way at once: the engine
+// gains nothing from more.
+const inspectWorkers = 4
+
+// each calls f for 0 to n-1, a few at a time, and returns when all are done.
+func each(n int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(inspectWorkers, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Managed is a container that [Runtime.ListManaged] found.
+type Managed struct {
+	ID      string
+	Name    Name        // zero if Legacy is set
+	Legacy  *LegacyName // a name from before sandboxes had attempts
+	State   State
+	Labels  map[string]string // as the engine has them
+	Created time.Time
+}
+
+// ListManaged lists every container whose name carries this Runtime's prefix,
+// sandboxes and those of the old dockertools included, whatever their labels
+// say: for a clean-up, or to find what ListContainers leaves out. With
+// running, only those that run.
+func (r *Runtime) ListManaged(ctx context.Context, running bool) (list []Managed, err error) {
+	ctx, end := r.begin(ctx, "list managed containers", "")
+	defer end(&err)
+	if r.err != nil {
+		return nil, r.err
+	}
+	raw, err := r.docker.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return nil, classify(verbOther, "", err)
+	}
+	list = []Managed{}
+	for _, s := range raw {
+		word := s.State
+		if word == "" {
+			word = wordOfStatusText(s.Status)
+		}
+		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: s.Labels, Created: time.Unix(s.Created, 0).UTC()}
+		if running && m.State != StateRunning {
+			continue
+		}
+		text := pickName(s.Names, r.naming)
+		name, err := r.naming.Parse(text)
+		if err == nil {
+			m.Name = name
+			list = append(list, m)
+			continue
+		}
+		if r.opts.owner != "" {
+			continue
+		}
+		if legacy, err := ParseLegacyName(text); err == nil {
+			m.Legacy = &legacy
+			list = append(list, m)
+		}
+	}
+	return list, nil
+}
+
+// ListOrphans lists this Runtime's containers whose sandbox no longer exists.
+// They cannot be started again; an agent removes them.
+func (r *Runtime) ListOrphans(ctx context.Context) (list []Container, err error) {
+	ctx, end := r.begin(ctx, "list orphans", "")
+	defer end(&err)
+	// Containers first: a sandbox that comes into being between the two
+	// lists has none of them.
+	all, err := r.ListContainers(ctx, Filter{Fast: true})
+	if err != nil {
+		return nil, err
+	}
+	sandboxes, err := r.listRaw(ctx, query{kind: TypeSandbox})
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{"": true}
+	for _, s := range sandboxes {
+		there[s.ID] = true
+	}
+	return slices.DeleteFunc(all, func(c Container) bool { return there[c.SandboxID] }), nil
+}
+
+// CreateContainer makes a container of the pod s in the sandbox with
+// sandboxID and returns its ID. It does not start it. s is the sandbox's
+// configuration, from the caller or from [SandboxStatus].Config. Without a
+// sandboxID the container stands alone, in namespaces that the engine
+// chooses.
+//
+// The image has to be on the engine ([ErrImageNotFound] otherwise, naming
+// it); the container is created by its ID, and the reference is kept in a
+// label. A configuration is checked before the engine is asked; see
+// [ContainerConfig.Validate].
+//
+// A name that is held: a container of the same request that never started is
+// returned as if it had just been made, so that a create whose answer was lost
+// can be repeated. One that has exited, failed to start, or never started and
+// differs is removed, and the create repeated. One that runs, or is not this
+// Runtime's, is left alone: a [*NameConflictError] names it.
+func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c ContainerConfig, s SandboxConfig) (id string, err error) {
+	ctx, end := r.begin(ctx, "create container", c.Name)
+	defer end(&err)
+	if r.err != nil {
+		return "", r.err
+	}
+	v := &validator{}
+	v.all(c.Validate(), "")
+	v.all(s.Validate(), "SandboxConfig.")
+	if err := v.err(); err != nil {
+		return "", err
+	}
+	site, err := r.site(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	if sandboxID != "" {
+		info, err := r.inspect(ctx, sandboxID, TypeSandbox)
+		if errdefs.IsNotFound(err) {
+			return "", fmt.Errorf("sandbox %q: %w", sandboxID, ErrSandboxGone)
+		}
+		if err != nil {
+			return "", fmt.Errorf("sandbox %q: %w", sandboxID, err)
+		}
+		if err := r.samePod(info, s); err != nil {
+			return "", err
+		}
+		site.sandboxID = info.ID
+		if s.RuntimeHandler == "" && info.HostConfig != nil {
+			s.RuntimeHandler = r.handlerOf(info.HostConfig.Runtime, info.Config.Labels)
+		}
+		if target := c.SecurityContext.Namespaces.TargetID; target != "" {
+			if c.SecurityContext.Namespaces.TargetID, err = r.sameSandbox(ctx, target, info.ID); err != nil {
+				return "", err
+			}
+		}
+	}
+	img, err := r.resolveImage(ctx, c.Image)
+	if err != nil {
+		return "", fmt.Errorf("image %q: %w", c.Image, err)
+	}
+	site.imageID, site.imageCommand = string(img.ID), img.hasCommand
+	req, err := buildContainer(c, s, site)
+	if err != nil {
+		return "", err
+	}
+	return r.create(ctx, req)
+}
+
+// site gathers what building a request needs to know of the engine.
+func (r *Runtime) site(ctx context.Context, s SandboxConfig) (createSite, error) {
+	site := createSite{
+		naming: r.naming, owner: r.opts.owner, maxLabelBytes: r.opts.maxLabelBytes,
+		features: featuresOf(r.docker.ClientVersion()),
+		network:  r.opts.network, oomScore: r.opts.sandboxOOM,
+	}
+	if s.CgroupParent != "" {
+		info, err := r.info.get(ctx, r.fetchInfo)
+		if err != nil {
+			return createSite{}, err
+		}
+		site.cgroupDriver = info.CgroupDriver
+	}
+	return site, nil
+}
+
+// samePod refuses to put a container of one pod into another's sandbox.
+func (r *Runtime) samePod(sandbox container.InspectResponse, s SandboxConfig) error {
+	n, err := r.nameOf([]string{sandbox.Name}, sandbox.Config.Labels)
+	if err != nil {
+		return fmt.Errorf("sandbox %q: %w", sandbox.ID, err)
+	}
+	if n.Pod != s.Name || n.Namespace != s.Namespace || n.UID != s.UID {
+		return &FieldError{"sandboxID", fmt.Sprintf("is the sandbox of pod %s/%s (%s), not of %s/%s (%s)", n.Namespace, n.Pod, n.UID, s.Namespace, s.Name, s.UID)}
+	}
+	return nil
+}
+
+// sameSandbox returns the full ID of a container whose PID namespace is to be
+// joined, if it is of the same sandbox.
+func (r *Runtime) sameSandbox(ctx context.Context, target, sandboxID string) (string, error) {
+	info, err := r.inspect(ctx, target, TypeContainer)
+	if err != nil {
+		return "", fmt.Errorf("SecurityContext.Namespaces.TargetID %q: %w", target, err)
+	}
+	if info.Config.Labels[LabelSandboxID] != sandboxID {
+		return "", &FieldError{"SecurityContext.Namespaces.TargetID", fmt.Sprintf("%q is not of this sandbox", target)}
+	}
+	return info.ID, nil
+}
+
+// StartContainer starts a container and makes the link to its log. A
+// container that runs already is fine. One that has run before, or whose
+// start failed, is refused with [ErrAlreadyRan]: make its next attempt, or
+// allow it by [WithRestart].
+//
+// The error is [ErrSandboxGone] if its sandbox is gone or not running, and
+// [ErrLogLink] if the container runs but its log could not be linked; then a
+// second call tries the link again.
+func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
+	ctx, end := r.begin(ctx, "start container", id)
+	defer end(&err)
+	info, err := r.inspect(ctx, id, TypeContainer)
+	if err != nil {
+		return err
+	}
+	o := stateOf(stateFromInspect(info, func(string) {}))
+	switch {
+	case o.state == StateRunning:
+		return r.linkLog(info)
+	case o.state == StateExited && !r.opts.restart:
+		return fmt.Errorf("%w: %s, exit code %d", ErrAlreadyRan, o.reason, o.exitCode)
+	}
+	startErr := classify(verbStart, info.ID, r.docker.ContainerStart(ctx, info.ID, container.StartOptions{}))
+	if info.Config.Labels[LabelLogPath] == "" {
+		return startErr
+	}
+	// Only a started container has a log file, and so has one whose start
+	// failed late: what the runtime wrote there is worth finding.
+	after, err := r.inspectAny(ctx, info.ID)
+	if err == nil {
+		err = r.linkLog(after)
+	} else {
+		err = &logLinkError{err}
+	}
+	if startErr != nil {
+		return startErr
+	}
+	return err
+}
+
+// logLinkError is a failed link after a good start.
+type logLinkError struct{ err error }
+
+func (e *logLinkError) Error() string { return ErrLogLink.Error() + ": " + e.err.Error() }
+
+// Unwrap keeps the file system's error reachable.
+func (e *logLinkError) Unwrap() []error { return []error{ErrLogLink, e.err} }
+
+// linkLog makes the log link of a container, if it wants one and there is a
+// file to link to.
+func (r *Runtime) linkLog(info container.InspectResponse) error {
+	w := linkOf(info)
+	if w.dir == "" {
+		return nil
+	}
+	if w.target == "" {
+		driver := ""
+		if info.HostConfig != nil {
+			driver = info.HostConfig.LogConfig.Type
+		}
+		level := slog.LevelDebug
+		if driver == "json-file" {
+			level = slog.LevelWarn
+		}
+		r.opts.logger.Log(context.Background(), level, "no log file to link to", slog.String("id", info.ID), slog.String("driver", driver))
+		return nil
+	}
+	if err := makeLogLink(w.dir, w.rel, w.target); err != nil {
+		return &logLinkError{err}
+	}
+	return nil
+}
+
+// linkOf tells where a container's log link belongs and what it points to. A
+// container that the kubelet made says only the whole path.
+func linkOf(info container.InspectResponse) linkWant {
+	o := stateOf(stateFromInspect(info, func(string) {}))
+	w := linkWant{ID: info.ID, target: info.LogPath, running: o.state == StateRunning, started: o.started}
+	if o.reason == ReasonContainerCannotRun {
+		w.started = time.Time{}
+	}
+	if info.Config == nil || info.Config.Labels[LabelLogPath] == "" {
+		return w
+	}
+	w.dir, w.rel = splitLogPath(info.Config.Labels[LabelLogPath], info.Config.Labels[labelLogDirectory])
+	return w
+}
+
+// StopContainer stops a container: the engine sends the stop signal, and
+// after grace SIGKILL. The engine counts in whole seconds, so grace is
+// rounded up; zero or less kills at once. The call may take grace and the
+// request timeout together. A container that is gone or does not run is fine.
+//
+// If the caller's context ends first, the engine still carries the stop out.
+// If the engine does not answer in time, the container is killed and looked
+// at once more: the error is [ErrTimeout] if it still runs.
+func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Duration) (err error) {
+	seconds := wholeSeconds(grace)
+	ctx, end := r.beginLimit(ctx, "stop container", id, r.graceLimit(seconds))
+	defer end(&err)
+	info, err := r.inspect(ctx, id, TypeContainer)
+	if errors.Is(err, ErrContainerNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.stop(ctx, info, seconds)
+}
+
+// graceLimit is the deadline of a stop: the engine answers only after the
+// grace, so that comes on top.
+func (r *Runtime) graceLimit(seconds int) time.Duration {
+	if r.opts.requestTimeout < 0 {
+		return r.opts.requestTimeout
+	}
+	return r.opts.requestTimeout + time.Duration(seconds)*time.Second
+}
+
+// stop ends a container that was inspected just now.
+func (r *Runtime) stop(ctx context.Context, info container.InspectResponse, seconds int) error {
+	if st := stateOf(stateFromInspect(info, func(string) {})).state; st != StateRunning && st != StateUnknown {
+		return nil
+	}
+	opts := container.StopOptions{Timeout: &seconds}
+	err := classify(verbContainer, info.ID, r.docker.ContainerStop(ctx, info.ID, opts))
+	if err != nil && info.State != nil && info.State.Paused {
+		// Podman refuses to stop what is paused.
+		if p, ok := r.docker.(ContainerPauser); ok && p.ContainerUnpause(ctx, info.ID) == nil {
+			err = classify(verbContainer, info.ID, r.docker.ContainerStop(ctx, info.ID, opts))
+		}
+	}
+	switch {
+	case err == nil, errors.Is(err, ErrContainerNotFound), errors.Is(err, ErrNotRunning):
+		return nil
+	case isContextError(err) && context.Cause(ctx) == errOurDeadline:
+		return r.lastResort(ctx, info.ID, err)
+	}
+	return err
+}
+
+// lastResort kills a container whose stop the engine did not answer, and
+// reports the timeout only if it is still there.
+func (r *Runtime) lastResort(ctx context.Context, id string, timeout error) error {
+	ctx, cancel := r.detached(ctx, undoTime)
+	defer cancel()
+	if k, ok := r.docker.(ContainerKiller); ok {
+		_ = k.ContainerKill(ctx, id, "SIGKILL") // the inspection tells whether it helped
+	}
+	info, err := r.inspectAny(ctx, id)
+	switch {
+	case errors.Is(err, ErrContainerNotFound):
+		return nil
+	case err != nil:
+		return timeout
+	case info.State != nil && info.State.Running:
+		return fmt.Errorf("still running with PID %d: %w", info.State.Pid, timeout)
+	}
+	return nil
+}
+
+// undoTime bounds the calls made after an operation has failed, to undo or
+// finish it.
+const undoTime = 10 * time.Second
+
+// RemoveContainer removes a container, its anonymous volumes and its log
+// link, in this order, so that a removal that is refused loses no log. A
+// running container is killed, unless [WithoutForcedRemoval]. A container
+// that is gone is fine; if somebody else is removing it, the call waits until
+// it is.
+func (r *Runtime) RemoveContainer(ctx context.Context, id string) (err error) {
+	ctx, end := r.begin(ctx, "remove container", id)
+	defer end(&err)
+	info, err := r.inspect(ctx, id, TypeContainer)
+	if errors.Is(err, ErrContainerNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.removeContainer(ctx, info, !r.opts.keepRunning)
+}
+
+func (r *Runtime) removeContainer(ctx context.Context, info container.InspectResponse, force bool) error {
+	if err := r.remove(ctx, info.ID, force); err != nil {
+		return err
+	}
+	w := linkOf(info)
+	if w.dir == "" {
+		return nil
+	}
+	err := removeLogLink(w.dir, w.rel, w.target, w.ID)
+	if errors.Is(err, errNotOurLink) {
+		r.opts.logger.Debug("log path is not this container's link", slog.String("id", info.ID), slog.Any("err", err))
+		return nil
+	}
+	return err
+}
+
+// remove removes a container and waits until it is gone. The caller has made
+// sure that it is ours.
+func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
+	opts := container.RemoveOptions{RemoveVolumes: true, Force: force}
+	wait := newBackoff(10*time.Millisecond, time.Second)
+	for try := 0; ; try++ {
+		err := classify(verbRemove, id, r.docker.ContainerRemove(ctx, id, opts))
+		switch {
+		case err == nil, errors.Is(err, ErrContainerNotFound):
+			return nil
+		case errors.Is(err, ErrRemovalInProgress):
+			return r.waitGone(ctx, id)
+		case try < busyTries && isBusy(err):
+			// A mount that another process still holds: it goes.
+			if werr := wait.sleep(ctx); werr != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// busyTries is how often a removal is repeated that failed for a busy mount.
+const busyTries = 6
+
+// isBusy recognises a removal that failed on a mount still in use.
+func isBusy(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "device or resource busy") || strings.Contains(text, "directory not empty")
+}
+
+// waitGone waits until the engine no longer knows a container.
+func (r *Runtime) waitGone(ctx context.Context, id string) error {
+	wait := newBackoff(5*time.Millisecond, 500*time.Millisecond)
+	for {
+		info, err := r.inspectAny(ctx, id)
+		switch {
+		case errors.Is(err, ErrContainerNotFound):
+			return nil
+		case err != nil:
+			return err
+		case info.State != nil && info.State.Dead:
+			return &classified{ErrRemovalInProgress, fmt.Sprintf("the engine failed to finish the removal: %s", info.State.Error)}
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// backoff is a pause that doubles up to a limit.
+type backoff struct{ next, limit time.Duration }
+
+func newBackoff(first, limit time.Duration) *backoff { return &backoff{first, limit} }
+
+// sleep pauses, or returns the context's error if that ends first.
+func (b *backoff) sleep(ctx context.Context) error {
+	t := time.NewTimer(b.next)
+	defer t.Stop()
+	b.next = min(2*b.next, b.limit)
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Wait waits until a container does not run and returns its status then. For
+// one that does not run it returns at once, even if it was never started. It
+// has no deadline but the caller's. The error is [ErrContainerNotFound] if the
+// container is removed meanwhile.
+func (r *Runtime) Wait(ctx context.Context, id string) (st ContainerStatus, err error) {
+	ctx, end := r.beginLimit(ctx, "wait for container", id, -1)
+	defer end(&err)
+	w, ok := r.docker.(ContainerWaiter)
+	if !ok {
+		return ContainerStatus{}, &UnsupportedError{"Wait", "the engine has no wait call"}
+	}
+	info, err := r.inspect(ctx, id, TypeContainer)
+	if err != nil {
+		return ContainerStatus{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the client's goroutine
+	done, failed := w.ContainerWait(ctx, info.ID, container.WaitConditionNotRunning)
+	select { // the context ends the wait by an error
+	case <-done:
+	case err := <-failed:
+		if err != nil {
+			return ContainerStatus{}, classify(verbContainer, info.ID, err)
+		}
+	}
+	return r.containerStatus(ctx, info.ID, r.inspectImageByID)
+}
+
+// Kill sends a signal to a container's first process: "SIGTERM", "TERM" or
+// "15"; "" is SIGKILL. The error is [ErrNotRunning] if it does not run.
+func (r *Runtime) Kill(ctx context.Context, id, signal string) (err error) {
+	ctx, end := r.begin(ctx, "kill container", id)
+	defer end(&err)
+	v := &validator{}
+	v.signal("signal", signal)
+	if err := v.err(); err != nil {
+		return err
+	}
+	if signal == "" {
+		signal = "SIGKILL"
+	}
+	k, ok := r.docker.(ContainerKiller)
+	if !ok {
+		return &UnsupportedError{"Kill", "the engine has no kill call"}
+	}
+	info, err := r.inspect(ctx, id, TypeContainer)
+	if err != nil {
+		return err
+	}
+	return classify(verbContainer, info.ID, k.ContainerKill(ctx, info.ID, signal))
+}
+
+// UpdateContainer changes the limits of a container in place. Zero fields of
+// res stay as they are; OOMScoreAdj cannot be changed. A memory limit moves
+// the swap limit with it, as at creation.
+func (r *Runtime) UpdateContainer(ctx context.Context, id string, res Resources) (err error) {
+	ctx, end := r.begin(ctx, "update container", id)
+	defer end(&err)
+	v := &validator{}
+	v.resources("Resources", res)
+	if res.OOMScoreAdj != 0 {
+		v.unsupported("Resources.OOMScoreAdj", "engines set it at creation only")
+	}
+	if err := v.err(); err != nil {
+		return err
+	}
+	u, ok := r.docker.(ContainerUpdater)
+	if !ok {
+		return &UnsupportedError{"UpdateContainer", "the engine has no update call"}
+	}
+	info, err := r.inspect(ctx, id, TypeContainer)
+	if err != nil {
+		return err
+	}
+	_, err = u.ContainerUpdate(ctx, info.ID, container.UpdateConfig{Resources: engineResources(res)})
+	return classify(verbUpdate, info.ID, err)
+}

@@ -1,0 +1,675 @@
+package dockpod
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/docker/client"
+)
+
+// DefaultRequestTimeout is how long one operation may take unless
+// [WithRequestTimeout] says otherwise. It is a second short of two minutes, so
+// that it can be told from a round figure set elsewhere.
+const DefaultRequestTimeout = 2*time.Minute - time.Second
+
+// MinAPIVersion is the oldest engine API that a [Runtime] works with: Docker
+// Engine 20.10 and Podman 4.
+const MinAPIVersion = "1.41"
+
+// Runtime manages the containers of pods on one engine. It holds no state
+// about them: whatever it knows stands in the engine, in the names and labels
+// of the containers. It is safe for concurrent use.
+type Runtime struct {
+	docker DockerInterface
+	opts   options
+	naming Naming
+	err    error        // an option that cannot be; every call returns it
+	close  func() error // nil after New
+
+	version memo[Version]
+	info    memo[Info]
+	pause   memo[string] // ID of the built-in sandbox image
+}
+
+type options struct {
+	owner          string
+	logger         *slog.Logger
+	requestTimeout time.Duration
+	sandboxImage   string
+	sandboxOOM     *int
+	network        string
+	restart        bool
+	keepRunning    bool
+	maxLabelBytes  int
+	skipped        func(Skipped)
+	random         io.Reader
+	tls            *tls.Config
+	apiVersion     string
+}
+
+// Option changes how a [Runtime] works. An option with an impossible value
+// does not panic: [Connect] returns its error, and so does every method of a
+// Runtime made by [New].
+type Option func(*options)
+
+// WithOwner confines the Runtime to its own containers: names begin with
+// name instead of "k8s", the label "io.dockpod.owner" marks them and is part
+// of every list, and the kubelet's type label is not written, so that a
+// kubelet on the same engine does not take them for its orphans. Two agents
+// on one engine need two owners. The default, "", writes and reads what the
+// kubelet's dockershim and cri-dockerd do.
+//
+// An owner consists of letters, digits, '.' and '-', begins with a letter or
+// digit, has at most 63 bytes, and is not "k8s".
+func WithOwner(name string) Option { return func(o *options) { o.owner = name } }
+
+// WithLogger makes the Runtime report what it decides by itself: a container
+// left out of a list, a name conflict resolved. The default is silence.
+// Errors are returned, never logged.
+func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
+
+// WithRequestTimeout bounds each operation. Zero means
+// [DefaultRequestTimeout]; a negative value leaves the bound to the caller's
+// context. A stop has its grace on top; streams and pulls have no bound.
+func WithRequestTimeout(d time.Duration) Option {
+	return func(o *options) { o.requestTimeout = d }
+}
+
+// WithSandboxImage sets the image of the sandboxes. It has to be on the
+// engine already. The default is a pause program of a few hundred bytes that
+// dockpod brings and loads on first use.
+func WithSandboxImage(ref string) Option { return func(o *options) { o.sandboxImage = ref } }
+
+// WithSandboxOOMScore sets the OOM score adjustment of the sandboxes. The
+// kubelet used -998; a rootless engine refuses negative scores, so the
+// default leaves it to the engine.
+func WithSandboxOOMScore(adj int) Option { return func(o *options) { o.sandboxOOM = &adj } }
+
+// WithNetwork sets the engine's network that sandboxes join, by name or ID,
+// unless they use the node's. The default, "", is the engine's own default
+// network; "none" gives a pod its loopback alone.
+func WithNetwork(name string) Option { return func(o *options) { o.network = name } }
+
+// WithRestart lets [Runtime.StartContainer] start a container that has run
+// before. The default is to refuse with [ErrAlreadyRan], as the kubelet makes
+// a new attempt instead, which keeps the old one's exit code and log.
+func WithRestart() Option { return func(o *options) { o.restart = true } }
+
+// WithoutForcedRemoval makes [Runtime.RemoveContainer] refuse a running
+// container with [ErrRunning]. The default kills it.
+func WithoutForcedRemoval() Option { return func(o *options) { o.keepRunning = true } }
+
+// WithMaxLabelBytes bounds the labels and annotations of one container or
+// sandbox: the sum of their keys' and values' bytes. Zero means 1 MiB; a
+// negative value means no bound. Engines have none, and every list carries
+// every label.
+func WithMaxLabelBytes(n int) Option { return func(o *options) { o.maxLabelBytes = n } }
+
+// WithSkipped has f called for each container that a list leaves out because
+// it carries this Runtime's labels and cannot be read. f must not call the
+// Runtime. The default logs it at Warn.
+func WithSkipped(f func(Skipped)) Option { return func(o *options) { o.skipped = f } }
+
+// WithRandom sets the source of the random suffix that a name gets when its
+// plain form is held by a container that cannot be found. The default is
+// crypto/rand.
+func WithRandom(r io.Reader) Option { return func(o *options) { o.random = r } }
+
+// WithTLS sets the TLS configuration for a tcp endpoint of [Connect]. It
+// takes precedence over DOCKER_TLS_VERIFY and DOCKER_CERT_PATH. New ignores it.
+func WithTLS(c *tls.Config) Option { return func(o *options) { o.tls = c } }
+
+// WithAPIVersion pins the engine API version that [Connect] speaks, "1.43"
+// for example. The default, "", negotiates it. New ignores it.
+func WithAPIVersion(v string) Option { return func(o *options) { o.apiVersion = v } }
+
+// Skipped is a container that a list left out.
+type Skipped struct {
+	ID    string
+	Names []string // as the engine gave them
+	Err   error    // why; wraps [ErrNotManaged] or [ErrInvalidName]
+}
+
+// New returns a Runtime that works through docker. It does no I/O. It panics
+// if docker is nil.
+func New(docker DockerInterface, opts ...Option) *Runtime {
+	if docker == nil {
+		panic("dockpod: New with a nil DockerInterface")
+	}
+	r := newRuntime(opts)
+	r.docker = docker
+	return r
+}
+
+// newRuntime returns a Runtime that has no engine yet.
+func newRuntime(opts []Option) *Runtime {
+	r := &Runtime{}
+	for _, o := range opts {
+		if o != nil {
+			o(&r.opts)
+		}
+	}
+	if r.opts.logger == nil {
+		r.opts.logger = slog.New(slog.DiscardHandler)
+	}
+	if r.opts.requestTimeout == 0 {
+		r.opts.requestTimeout = DefaultRequestTimeout
+	}
+	if r.opts.maxLabelBytes == 0 {
+		r.opts.maxLabelBytes = defaultMaxLabelBytes
+	}
+	r.naming = Naming{Prefix: r.opts.owner}
+	r.err = checkOwner(r.opts.owner)
+	return r
+}
+
+// checkOwner refuses an owner that could not stand in front of a name.
+func checkOwner(owner string) error {
+	if owner == "k8s" {
+		return &FieldError{"WithOwner", `"k8s" is the kubelet's; leave the owner out to share its containers`}
+	}
+	if err := (Naming{Prefix: owner}).Validate(); err != nil {
+		return &FieldError{"WithOwner", err.Error()}
+	}
+	return nil
+}
+
+// A Dialer makes an engine for an endpoint of a registered scheme.
+type Dialer func(ctx context.Context, endpoint string) (DockerInterface, error)
+
+var schemes = struct {
+	sync.RWMutex
+	dial map[string]Dialer
+}{dial: map[string]Dialer{}}
+
+// RegisterScheme makes [Connect] take endpoints that begin with
+// scheme + "://". A package calls it from init, as a database driver registers
+// itself; dockpod/fake registers "fake". It panics if the scheme is built in
+// or registered twice.
+func RegisterScheme(scheme string, dial Dialer) {
+	schemes.Lock()
+	defer schemes.Unlock()
+	if _, ok := schemes.dial[scheme]; ok || slices.Contains(builtinSchemes, scheme) || scheme == "" || dial == nil {
+		panic(fmt.Sprintf("dockpod: RegisterScheme(%q): taken, empty, or without a dialer", scheme))
+	}
+	schemes.dial[scheme] = dial
+}
+
+var builtinSchemes = []string{"unix", "tcp", "http", "https", "npipe"}
+
+// Connect makes a Runtime for the engine at endpoint, negotiates the API
+// version and asks the engine whether it is there.
+//
+//   - "" takes DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH and
+//     DOCKER_API_VERSION as the docker command does, else the default socket;
+//   - "unix:///path" and "npipe:////./pipe/name" are local sockets;
+//   - "tcp://host:port" uses TLS if [WithTLS] is given or DOCKER_TLS_VERIFY is
+//     set, with the certificates in DOCKER_CERT_PATH, else plain HTTP;
+//   - other schemes come from [RegisterScheme]: "fake://" needs the import of
+//     github.com/dockpod/dockpod/fake.
+//
+// The error is [ErrUnreachable] if nothing answers, [ErrUnsupported] if the
+// engine is older than [MinAPIVersion], and never ends the process. The
+// caller closes the Runtime.
+func Connect(ctx context.Context, endpoint string, opts ...Option) (rt *Runtime, err error) {
+	r := newRuntime(opts)
+	if endpoint == "" {
+		endpoint = cmp.Or(os.Getenv(client.EnvOverrideHost), client.DefaultDockerHost)
+		r.opts.apiVersion = cmp.Or(r.opts.apiVersion, os.Getenv(client.EnvOverrideAPIVersion))
+	}
+	ctx, end := r.begin(ctx, "connect", redactEndpoint(endpoint))
+	defer end(&err)
+	if r.err != nil {
+		return nil, r.err
+	}
+	if err := r.connect(ctx, endpoint); err != nil {
+		if closeErr := r.Close(); closeErr != nil {
+			err = joinErrors([]error{err, closeErr})
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// connect dials, and asks whether what answers is an engine that will do.
+func (r *Runtime) connect(ctx context.Context, endpoint string) error {
+	docker, err := dial(ctx, endpoint, r.opts)
+	if err != nil {
+		return err
+	}
+	if docker == nil {
+		return &UnsupportedError{"endpoint", "its registered dialer returned no engine"}
+	}
+	r.docker = docker
+	if c, ok := docker.(io.Closer); ok {
+		r.close = sync.OnceValue(c.Close)
+	}
+	ping, err := docker.Ping(ctx)
+	if err != nil {
+		return readiness(err)
+	}
+	if c, ok := docker.(*client.Client); ok {
+		if ping.APIVersion == "" {
+			return &classified{ErrBadAnswer, "the answer to a ping names no API version: is this a Docker engine?"}
+		}
+		if r.opts.apiVersion == "" {
+			c.NegotiateAPIVersionPing(ping)
+		} else if versions.LessThan(ping.APIVersion, c.ClientVersion()) {
+			return &UnsupportedError{"API version " + c.ClientVersion(), "the engine speaks " + ping.APIVersion + " at most"}
+		}
+	}
+	return checkAPIVersion(docker.ClientVersion())
+}
+
+// checkAPIVersion refuses a version that was negotiated too low.
+func checkAPIVersion(v string) error {
+	if v != "" && versions.LessThan(v, MinAPIVersion) {
+		return &UnsupportedError{"API version " + v, "dockpod needs " + MinAPIVersion + " (Docker Engine 20.10)"}
+	}
+	return nil
+}
+
+// readiness classifies the failure of an engine that was asked whether it is
+// there: what went wrong inside it is its own matter.
+func readiness(err error) error {
+	err = classify(verbOther, "", err)
+	if isContextError(err) {
+		return err
+	}
+	switch classOf(err) {
+	case errdefs.ErrInternal, errdefs.ErrUnknown:
+		return &classified{ErrNotReady, err.Error()}
+	}
+	return err
+}
+
+func dial(ctx context.Context, endpoint string, o options) (DockerInterface, error) {
+	malformed := &FieldError{"endpoint", fmt.Sprintf("%q; want scheme://address, for example %q", redactEndpoint(endpoint), client.DefaultDockerHost)}
+	scheme, rest, ok := strings.Cut(endpoint, "://")
+	if !ok || !isScheme(scheme) || rest == "" && slices.Contains(builtinSchemes, scheme) {
+		return nil, malformed
+	}
+	if !slices.Contains(builtinSchemes, scheme) {
+		schemes.RLock()
+		d, known := schemes.dial[scheme]
+		names := slices.Sorted(maps.Keys(schemes.dial))
+		schemes.RUnlock()
+		if known {
+			return d(ctx, endpoint)
+		}
+		hint := ""
+		if scheme == "fake" {
+			hint = "; import github.com/dockpod/dockpod/fake to register it"
+		}
+		return nil, &UnsupportedError{"scheme " + scheme + "://", fmt.Sprintf("known are %s%s", strings.Join(append(names, builtinSchemes...), ", "), hint)}
+	}
+
+	local := scheme == "unix" || scheme == "npipe"
+	if !local {
+		u, err := url.Parse("tcp://" + rest)
+		if err != nil || u.Host == "" {
+			return nil, malformed // the error would quote a password
+		}
+		u.User = nil // no engine asks for one, and the client would show it
+		endpoint = u.String()
+	}
+	opts := []client.Opt{client.WithUserAgent("dockpod"), client.WithHost(endpoint)}
+	switch {
+	case local:
+	case o.tls != nil:
+		opts = append(opts, withTLS(o.tls))
+	case scheme != "http" && os.Getenv(client.EnvTLSVerify) != "":
+		opts = append(opts, tlsFromEnv)
+	case scheme == "https":
+		opts = append(opts, withTLS(&tls.Config{MinVersion: tls.VersionTLS12}))
+	}
+	if o.apiVersion != "" {
+		opts = append(opts, client.WithVersion(o.apiVersion))
+	} else {
+		opts = append(opts, client.WithAPIVersionNegotiation())
+	}
+	c, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, err // not the nil *client.Client: it would not be a nil interface
+	}
+	return c, nil
+}
+
+// isScheme reports whether s can stand before "://": in a mistyped endpoint a
+// password may.
+func isScheme(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == ""
+}
+
+// withTLS puts c into the client's own transport.
+func withTLS(c *tls.Config) client.Opt {
+	return func(cli *client.Client) error {
+		t, ok := cli.HTTPClient().Transport.(*http.Transport)
+		if !ok {
+			return fmt.Errorf("apply TLS configuration to a %T", cli.HTTPClient().Transport)
+		}
+		t.TLSClientConfig = c.Clone()
+		return nil
+	}
+}
+
+// tlsFromEnv does what the docker command does with DOCKER_TLS_VERIFY: the
+// certificates are in DOCKER_CERT_PATH, by default ~/.docker, and the client's
+// own may be left out.
+func tlsFromEnv(cli *client.Client) error {
+	dir := os.Getenv(client.EnvOverrideCertPath)
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return fmt.Errorf("find certificates: %w", err)
+		}
+		dir = filepath.Join(home, ".docker")
+	}
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if !exists(cert) && !exists(key) {
+		cert, key = "", ""
+	}
+	return client.WithTLSClientConfig(filepath.Join(dir, "ca.pem"), cert, key)(cli)
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// redactEndpoint drops a user and password that somebody put into an endpoint,
+// also into one that does not parse.
+func redactEndpoint(endpoint string) string {
+	scheme, rest, ok := strings.Cut(endpoint, "://")
+	if ok && (scheme == "unix" || scheme == "npipe") {
+		return endpoint // an '@' is part of the path
+	}
+	at := strings.LastIndexByte(endpoint, '@')
+	switch {
+	case at < 0:
+		return endpoint
+	case ok && isScheme(scheme) && strings.Contains(rest, "@"):
+		return scheme + "://…" + endpoint[at:]
+	}
+	return "…" + endpoint[at:]
+}
+
+// Close closes what [Connect] opened; calls that are under way go on. A second
+// Close does nothing more. After [New] it does nothing: the client is the
+// caller's.
+func (r *Runtime) Close() error {
+	if r.close == nil {
+		return nil
+	}
+	return r.close()
+}
+
+// errOurDeadline is the cause of a context that this library's deadline ended.
+var errOurDeadline = errors.New("dockpod's own deadline")
+
+// begin opens an operation: the context gets the default deadline, and end,
+// deferred with the method's named error, closes it and wraps the error once.
+func (r *Runtime) begin(ctx context.Context, op, target string) (context.Context, func(*error)) {
+	return r.beginLimit(ctx, op, target, r.opts.requestTimeout)
+}
+
+func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.Duration) (context.Context, func(*error)) {
+	var cancel context.CancelFunc
+	if limit > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, errOurDeadline)
+	} else {
+		// The client leaves a connection open whose error it did not read
+		// to the end, until the context ends.
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	return ctx, func(err *error) {
+		defer cancel()
+		if *err == nil {
+			return
+		}
+		var done *Error
+		if errors.As(*err, &done) && done.Op == op && done.Target == target {
+			return
+		}
+		if isContextError(*err) && context.Cause(ctx) == errOurDeadline {
+			*err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, *err)}
+		}
+		*err = &Error{op, target, *err}
+	}
+}
+
+// detached returns a context that outlives the caller's, for the few calls
+// that have to be made after it ended: undoing what was half done.
+func (r *Runtime) detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if r.opts.requestTimeout > 0 {
+		limit = min(limit, r.opts.requestTimeout)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}
+
+// Version tells what the engine is. It is cached for a minute.
+type Version struct {
+	Engine     string // "20.10.24"
+	API        string // the version spoken, negotiated between both sides
+	MaxAPI     string // the newest that the engine speaks
+	MinAPI     string // the oldest that the engine speaks; empty if it does not say
+	OS, Arch   string // GOOS and GOARCH of the engine
+	Kernel     string
+	Components map[string]string // version by component: "containerd", "runc", "Podman Engine"
+}
+
+// Version asks the engine for its version.
+func (r *Runtime) Version(ctx context.Context) (v Version, err error) {
+	ctx, end := r.begin(ctx, "version", "")
+	defer end(&err)
+	if r.err != nil {
+		return Version{}, r.err
+	}
+	v, err = r.version.get(ctx, func(ctx context.Context) (Version, error) {
+		s, err := r.docker.ServerVersion(ctx)
+		if err != nil {
+			return Version{}, classify(verbOther, "", err)
+		}
+		v := Version{
+			Engine: s.Version, API: r.docker.ClientVersion(), MaxAPI: s.APIVersion, MinAPI: s.MinAPIVersion,
+			OS: s.Os, Arch: s.Arch, Kernel: s.KernelVersion, Components: map[string]string{},
+		}
+		for _, c := range s.Components {
+			v.Components[c.Name] = c.Version
+		}
+		return v, nil
+	})
+	v.Components = maps.Clone(v.Components)
+	return v, err
+}
+
+// Info reports the engine's capabilities. It is cached for a minute.
+type Info struct {
+	ID, Name        string
+	API             string // the API version spoken
+	OS, Arch        string
+	CPUs            int
+	MemoryBytes     int64
+	CgroupDriver    string // "cgroupfs" or "systemd"
+	CgroupVersion   string // "1" or "2"
+	StorageDriver   string
+	ContainerdStore bool // image IDs are digests of manifests, not of configs
+	LogDriver       string
+	Rootless        bool
+	SELinux         bool
+	AppArmor        bool
+	Seccomp         bool
+	LiveRestore     bool
+	DefaultRuntime  string
+	Runtimes        []string // names, sorted; the runtime handlers of a sandbox
+	Features        Features
+}
+
+// Features tells what the negotiated API version has.
+type Features struct {
+	CreateMountpoint     bool // from API 1.42: a missing bind source is made
+	ConsoleSize          bool // from API 1.42: an exec's terminal has a size from its start
+	ReadOnlyNonRecursive bool // from API 1.44
+	ReadOnlyRecursive    bool // from API 1.44
+	VolumeSubpath        bool // from API 1.45
+	ImageMounts          bool // from API 1.48
+}
+
+// featuresOf gates by the negotiated version alone.
+func featuresOf(api string) Features {
+	from := func(v string) bool { return api != "" && versions.GreaterThanOrEqualTo(api, v) }
+	return Features{
+		CreateMountpoint:     from("1.42"),
+		ConsoleSize:          from("1.42"),
+		ReadOnlyNonRecursive: from("1.44"),
+		ReadOnlyRecursive:    from("1.44"),
+		VolumeSubpath:        from("1.45"),
+		ImageMounts:          from("1.48"),
+	}
+}
+
+// Info asks the engine what it can do.
+func (r *Runtime) Info(ctx context.Context) (i Info, err error) {
+	ctx, end := r.begin(ctx, "info", "")
+	defer end(&err)
+	if r.err != nil {
+		return Info{}, r.err
+	}
+	i, err = r.info.get(ctx, r.fetchInfo)
+	i.Runtimes = slices.Clone(i.Runtimes)
+	return i, err
+}
+
+func (r *Runtime) fetchInfo(ctx context.Context) (Info, error) {
+	s, err := r.docker.Info(ctx)
+	if err != nil {
+		return Info{}, classify(verbOther, "", err)
+	}
+	api := r.docker.ClientVersion()
+	i := Info{
+		ID: s.ID, Name: s.Name, API: api, OS: s.OSType, Arch: goarch(s.Architecture), CPUs: s.NCPU, MemoryBytes: s.MemTotal,
+		CgroupDriver: s.CgroupDriver, CgroupVersion: s.CgroupVersion,
+		StorageDriver: s.Driver, LogDriver: s.LoggingDriver, LiveRestore: s.LiveRestoreEnabled,
+		DefaultRuntime: s.DefaultRuntime, Runtimes: slices.Sorted(maps.Keys(s.Runtimes)),
+		Features: featuresOf(api),
+	}
+	for _, row := range s.DriverStatus {
+		if row[0] == "driver-type" && strings.HasPrefix(row[1], "io.containerd.snapshotter") {
+			i.ContainerdStore = true
+		}
+	}
+	for _, o := range s.SecurityOptions {
+		name, _, _ := strings.Cut(strings.TrimPrefix(o, "name="), ",")
+		switch name {
+		case "seccomp":
+			i.Seccomp = true
+		case "apparmor":
+			i.AppArmor = true
+		case "selinux":
+			i.SELinux = true
+		case "rootless":
+			i.Rootless = true
+		}
+	}
+	return i, nil
+}
+
+// goarch turns an engine's word for an architecture into Go's.
+func goarch(s string) string {
+	switch s {
+	case "x86_64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	case "armv7l", "armv6l":
+		return "arm"
+	case "i386", "i686":
+		return "386"
+	}
+	return s
+}
+
+// Ready asks the engine whether it can be used now: it answers, and with an
+// API version that dockpod speaks. The error is [ErrUnreachable],
+// [ErrNotReady], [ErrBadAnswer], [ErrTimeout] or [ErrUnsupported].
+func (r *Runtime) Ready(ctx context.Context) (err error) {
+	ctx, end := r.begin(ctx, "ready", "")
+	defer end(&err)
+	if r.err != nil {
+		return r.err
+	}
+	// A ping is answered by a proxy or a starting engine too; version is not.
+	if _, err := r.docker.ServerVersion(ctx); err != nil {
+		return readiness(err)
+	}
+	return checkAPIVersion(r.docker.ClientVersion())
+}
+
+// memoTime is how long an engine's version and capabilities are believed. An
+// engine that was upgraded under the agent is noticed within it.
+const memoTime = time.Minute
+
+// memo remembers one answer of the engine for a while. Callers that come
+// together share one request; errors are not kept.
+type memo[T any] struct {
+	mu     sync.Mutex
+	flight chan struct{} // closed when the request that is under way ends
+	at     time.Time
+	value  T
+}
+
+func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
+	for {
+		m.mu.Lock()
+		if !m.at.IsZero() && time.Since(m.at) < memoTime {
+			defer m.mu.Unlock()
+			return m.value, nil
+		}
+		if m.flight == nil {
+			done := make(chan struct{})
+			m.flight = done
+			m.mu.Unlock()
+			v, err := fetch(ctx)
+			m.mu.Lock()
+			m.flight = nil
+			close(done)
+			if err == nil {
+				m.value, m.at = v, time.Now()
+			}
+			m.mu.Unlock()
+			return v, err
+		}
+		wait := m.flight
+		m.mu.Unlock()
+		select {
+		case <-wait: // answered, or failed for its own caller: look again
+		case <-ctx.Done():
+			var zero T
+			return zero, ctx.Err()
+		}
+	}
+}
+
+// forget drops what is remembered.
+func (m *memo[T]) forget() {
+	m.mu.Lock()
+	m.at = time.Time{}
+	m.mu.Unlock()
+}
