@@ -12,13 +12,21 @@ import (
 
 // createTries bounds how often one create meets a name that is held: each
 // holder that is cleared away may be followed by another creator's.
-const createTries = 8
+const createTries = 12
+
+// phantomLooks is how often a holder has to be looked for in vain before it is
+// taken for a phantom, which is for 1.6 s. An engine holds the name of a
+// container that it is making and does not show the container before it is
+// made: without this patience, creators that come together each make one of
+// their own.
+const phantomLooks = 9
 
 // create asks the engine for a container and settles who has the name.
 func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err error) {
 	name := r.naming.Format(req.Name)
 	wait := newBackoff(10*time.Millisecond, 500*time.Millisecond)
 	var randomised bool
+	var unseen int
 	for try := 1; ; try++ {
 		id, err := r.createOnce(ctx, req, name)
 		var conflict *NameConflictError
@@ -36,6 +44,12 @@ func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err
 		case holderPhantom:
 			if randomised {
 				return "", conflict
+			}
+			if unseen++; unseen < phantomLooks {
+				if err := wait.sleep(ctx); err != nil {
+					return "", joinErrors([]error{conflict, err})
+				}
+				continue
 			}
 			randomised = true
 			n := req.Name

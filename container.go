@@ -276,7 +276,10 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 	default:
 		return nil, &FieldError{"Filter.State", fmt.Sprintf("%q is no state", f.State)}
 	}
-	q := query{kind: TypeContainer, id: f.ID, sandboxID: f.SandboxID, labels: f.Labels}
+	q := query{kind: TypeContainer, sandboxID: f.SandboxID, labels: f.Labels}
+	if !f.IDPrefix {
+		q.id = f.ID // to a prefix of several an engine answers with an empty list
+	}
 	if f.State == StateCreated {
 		q.status = "created"
 	}
@@ -312,16 +315,20 @@ func (f Filter) selectsID(id string) bool {
 	return f.ID == "" || id == f.ID || f.IDPrefix && strings.HasPrefix(id, f.ID)
 }
 
-// selectsLabels checks the caller's labels where the caller can see them:
-// engines differ on keys with "=", and an annotation is not a label.
+// selectsLabels checks labels once more: engines differ on keys with "=", and
+// take an image's labels for the container's.
 func (f Filter) selectsLabels(docker map[string]string) bool {
+	if len(f.Labels) == 0 && len(f.LabelKeys) == 0 {
+		return true
+	}
+	fromImage := labelsFromImage(docker)
 	for k, v := range f.Labels {
-		if got, ok := docker[k]; !ok || got != v {
+		if got, ok := docker[k]; !ok || got != v || slices.Contains(fromImage, k) {
 			return false
 		}
 	}
 	for _, k := range f.LabelKeys {
-		if _, ok := docker[k]; !ok {
+		if _, ok := docker[k]; !ok || slices.Contains(fromImage, k) {
 			return false
 		}
 	}
@@ -544,7 +551,7 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err != nil {
 		return "", fmt.Errorf("image %q: %w", c.Image, err)
 	}
-	site.imageID, site.imageCommand = string(img.ID), img.hasCommand
+	site.imageID, site.imageLabels, site.imageCommand = string(img.ID), img.Labels, img.hasCommand
 	req, err := buildContainer(c, s, site)
 	if err != nil {
 		return "", err
@@ -804,7 +811,12 @@ func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
 		case err == nil, errors.Is(err, ErrContainerNotFound):
 			return nil
 		case errors.Is(err, ErrRemovalInProgress):
-			return r.waitGone(ctx, id)
+			// A dead container is either about to go or what a removal that
+			// failed has left. Only a further removal tells.
+			err := r.waitGone(ctx, id)
+			if try == busyTries || !errors.Is(err, ErrRemovalInProgress) || wait.sleep(ctx) != nil {
+				return err
+			}
 		case try < busyTries && isBusy(err):
 			// A mount that another process still holds: it goes.
 			if werr := wait.sleep(ctx); werr != nil {

@@ -115,6 +115,7 @@ type createSite struct {
 	features      Features
 	cgroupDriver  string // needed if the sandbox has a cgroup parent
 	imageID       string
+	imageLabels   map[string]string
 	imageCommand  bool // the image brings an entrypoint or a command
 
 	sandboxID string // of a container; empty: none
@@ -229,7 +230,7 @@ func (s SandboxConfig) Validate() error {
 		if k == "" || strings.ContainsAny(k, " =\x00") {
 			v.bad(fmt.Sprintf("Sysctls[%q]", k), "not a sysctl's name")
 		}
-		v.text(fmt.Sprintf("Sysctls[%q]", k), k+s.Sysctls[k])
+		v.text(fmt.Sprintf("Sysctls[%q]", k), k+"="+s.Sysctls[k])
 		if s.Namespaces.Network == NamespaceNode && strings.HasPrefix(k, "net.") {
 			v.bad(fmt.Sprintf("Sysctls[%q]", k), "would change the node's network")
 		}
@@ -249,7 +250,7 @@ type validator struct{ errs []error }
 func (v *validator) add(err error) { v.errs = append(v.errs, err) }
 
 func (v *validator) bad(field, format string, args ...any) {
-	v.add(&FieldError{field, fmt.Sprintf(format, args...)})
+	v.add(&FieldError{field, bounded(fmt.Sprintf(format, args...))})
 }
 
 func (v *validator) unsupported(field, reason string) {
@@ -310,7 +311,7 @@ func isWord(s string) bool {
 // texts is text for a map's keys and values.
 func (v *validator) texts(field string, m map[string]string) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		v.text(fmt.Sprintf("%s[%q]", field, k), k+m[k])
+		v.text(fmt.Sprintf("%s[%q]", field, k), k+"="+m[k])
 	}
 }
 
@@ -780,6 +781,9 @@ func (site createSite) labels(kind string, name Name, labels, annotations map[st
 		}
 	}
 	if err := addPodLabels(m, name); err != nil {
+		return nil, err
+	}
+	if err := shadowImageLabels(m, site.imageLabels); err != nil {
 		return nil, err
 	}
 	m[labelAttempt] = strconv.FormatUint(uint64(name.Attempt), 10)

@@ -225,9 +225,10 @@ func parseConflict(text string) (name, holder string, ok bool) {
 // classify turns an engine's answer to v about target into this package's
 // vocabulary. It is the one place where an engine's words are read, and only
 // where its classes do not tell; every wording in it was seen on an engine.
-// Context errors and nil pass through.
+// Context errors, what is classified already, and nil pass through.
 func classify(v verb, target string, err error) error {
-	if err == nil || isContextError(err) {
+	var done *classified
+	if err == nil || isContextError(err) || errors.As(err, &done) {
 		return err
 	}
 	if kind := transportKind(err); kind != nil {
@@ -252,13 +253,13 @@ func classify(v verb, target string, err error) error {
 
 	switch v {
 	case verbCreate:
-		if name, holder, ok := parseConflict(err.Error()); ok {
+		if name, holder, ok := parseConflict(bounded(err.Error())); ok {
 			return &NameConflictError{Name: name, HolderID: holder}
 		}
 		switch {
 		case has("to share net namespace with", "no such container"):
 			return as(ErrSandboxGone)
-		case has("no such image", "image not known"), errdefs.IsNotFound(err):
+		case has("no such image", "image not known"), errdefs.IsNotFound(err) && !has("network "):
 			return as(ErrImageNotFound)
 		case errdefs.IsConflict(err):
 			// Whatever the words: the holder can be asked for by its name.
@@ -354,7 +355,7 @@ func transportKind(err error) error {
 
 // maxErrorText bounds an engine's message: a proxy before it may answer with
 // a page of HTML.
-const maxErrorText = 1 << 10
+const maxErrorText = 768
 
 // concise shortens an engine's message that is a web page or longer than
 // anyone reads, keeping its class.

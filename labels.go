@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,10 @@ const (
 	// itself, without "io.kubernetes.", so that SplitLabels can leave out
 	// what nobody gave.
 	labelAdded = "io.dockpod.added"
+
+	// labelFromImage lists, as JSON, the labels that the engine takes over
+	// from the image, so that SplitLabels can leave them out.
+	labelFromImage = "io.dockpod.from-image"
 )
 
 // What the kubelet notes about a container: up to 1.5 in labels, later in
@@ -167,12 +172,17 @@ func isInternal(k string) bool {
 // SplitLabels returns the labels and the annotations that an engine's labels
 // hold. Both maps are new and never nil. What the runtime wrote for itself
 // does not come out: [LabelType], [LabelLogPath], [LabelSandboxID], every key
-// under "io.dockpod.", [LabelContainerName] of a sandbox, and those of the
-// pod's labels that dockpod added without having been given them.
+// under "io.dockpod.", [LabelContainerName] of a sandbox, and of a container
+// that dockpod made those of the pod's labels that nobody gave, and the
+// labels of its image, which engines mix in.
 func SplitLabels(docker map[string]string) (labels, annotations map[string]string) {
 	labels, annotations = map[string]string{}, map[string]string{}
 	added, sandbox := docker[labelAdded], isSandboxLabels(docker)
+	fromImage := labelsFromImage(docker)
 	for k, v := range docker {
+		if slices.Contains(fromImage, k) {
+			continue
+		}
 		if bare, ok := strings.CutPrefix(k, annotationPrefix); ok {
 			if !strings.HasPrefix(bare, reservedPrefix) {
 				annotations[bare] = v
@@ -218,6 +228,42 @@ func addPodLabels(docker map[string]string, n Name) error {
 		docker[labelAdded] = strings.Join(added, ",")
 	}
 	return nil
+}
+
+// shadowImageLabels keeps an image's labels, which an engine gives to each
+// container made from it, from passing as the container's own: it notes them,
+// and empties those that dockpod itself would read. What docker has already
+// goes over the image's.
+func shadowImageLabels(docker, image map[string]string) error {
+	var mixed []string
+	for k := range image {
+		if _, ok := docker[k]; ok {
+			continue
+		}
+		if isInternal(k) || strings.HasPrefix(k, reservedPrefix) {
+			docker[k] = ""
+			continue
+		}
+		mixed = append(mixed, k)
+	}
+	if mixed == nil {
+		return nil
+	}
+	slices.Sort(mixed)
+	text, err := json.Marshal(mixed)
+	if err != nil {
+		return fmt.Errorf("encode the label %q: %w", labelFromImage, err)
+	}
+	docker[labelFromImage] = string(text)
+	return nil
+}
+
+// labelsFromImage returns the keys that shadowImageLabels noted.
+func labelsFromImage(docker map[string]string) (keys []string) {
+	if text := docker[labelFromImage]; text != "" {
+		_ = json.Unmarshal([]byte(text), &keys) // what cannot be read hides nothing
+	}
+	return keys
 }
 
 // wasAdded reports whether addPodLabels noted k in added.

@@ -45,7 +45,7 @@ type Runtime struct {
 
 	version memo[Version]
 	info    memo[Info]
-	pause   memo[string] // ID of the built-in sandbox image
+	pause   memo[Image] // the built-in sandbox image
 }
 
 type options struct {
@@ -92,9 +92,9 @@ func WithRequestTimeout(d time.Duration) Option {
 	return func(o *options) { o.requestTimeout = d }
 }
 
-// WithSandboxImage sets the image of the sandboxes. It has to be on the
-// engine already. The default is a pause program of a few hundred bytes that
-// dockpod brings and loads on first use.
+// WithSandboxImage sets the image of the sandboxes, which is pulled if it is
+// not on the engine. The default is a pause program of a few hundred bytes
+// that dockpod brings and loads on first use, so that no registry is needed.
 func WithSandboxImage(ref string) Option { return func(o *options) { o.sandboxImage = ref } }
 
 // WithSandboxOOMScore sets the OOM score adjustment of the sandboxes. The
@@ -219,15 +219,22 @@ var builtinSchemes = []string{"unix", "tcp", "http", "https", "npipe"}
 //
 //   - "" takes DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH and
 //     DOCKER_API_VERSION as the docker command does, else the default socket;
-//   - "unix:///path" and "npipe:////./pipe/name" are local sockets;
+//   - "unix:///path" and "npipe:////./pipe/name" are local sockets, without TLS;
 //   - "tcp://host:port" uses TLS if [WithTLS] is given or DOCKER_TLS_VERIFY is
 //     set, with the certificates in DOCKER_CERT_PATH, else plain HTTP;
+//   - "https://host:port" uses TLS in any case, and by itself the system's CAs;
+//     "http://host:port" only if WithTLS is given;
 //   - other schemes come from [RegisterScheme]: "fake://" needs the import of
 //     github.com/dockpod/dockpod/fake.
 //
-// The error is [ErrUnreachable] if nothing answers, [ErrUnsupported] if the
-// engine is older than [MinAPIVersion], and never ends the process. The
-// caller closes the Runtime.
+// A user and password in the endpoint are not used, as the docker command does
+// not use them, and are not shown.
+//
+// The error is [ErrUnreachable] if nothing answers, [ErrTimeout], [ErrNotReady]
+// or [ErrBadAnswer] as for [Runtime.Ready], [ErrUnsupported] if the engine is
+// older than [MinAPIVersion] or than the version pinned, or the scheme is not
+// known, and a [*FieldError] for an endpoint that is none. It never ends the
+// process. The caller closes the Runtime.
 func Connect(ctx context.Context, endpoint string, opts ...Option) (rt *Runtime, err error) {
 	r := newRuntime(opts)
 	if endpoint == "" {
@@ -422,7 +429,8 @@ func (r *Runtime) Close() error {
 }
 
 // errOurDeadline is the cause of a context that this library's deadline ended.
-var errOurDeadline = errors.New("dockpod's own deadline")
+// The HTTP client reports the cause instead of the context's error.
+var errOurDeadline = newSentinel("dockpod's own deadline", context.DeadlineExceeded)
 
 // begin opens an operation: the context gets the default deadline, and end,
 // deferred with the method's named error, closes it and wraps the error once.
@@ -447,6 +455,11 @@ func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.
 		var done *Error
 		if errors.As(*err, &done) && done.Op == op && done.Target == target {
 			return
+		}
+		if ctx.Err() != nil && errors.Is(*err, ErrUnreachable) {
+			// The HTTP client reports a cause of the caller's own in place
+			// of the context's error, and so looks like a lost engine.
+			*err = fmt.Errorf("%w: %v", ctx.Err(), context.Cause(ctx))
 		}
 		if isContextError(*err) && context.Cause(ctx) == errOurDeadline {
 			*err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, *err)}
@@ -560,6 +573,10 @@ func (r *Runtime) Info(ctx context.Context) (i Info, err error) {
 func (r *Runtime) fetchInfo(ctx context.Context) (Info, error) {
 	s, err := r.docker.Info(ctx)
 	if err != nil {
+		// Of what went wrong in the body, the client keeps the text alone.
+		if strings.HasPrefix(err.Error(), "Error reading remote info: ") {
+			return Info{}, cmp.Or(ctx.Err(), error(&classified{ErrBadAnswer, err.Error()}))
+		}
 		return Info{}, classify(verbOther, "", err)
 	}
 	api := r.docker.ClientVersion()

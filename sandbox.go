@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -208,11 +209,11 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 // been pruned since it was last looked at; then it is loaded once more.
 func (r *Runtime) createSandbox(ctx context.Context, s SandboxConfig, site createSite) (string, error) {
 	for try := 0; ; try++ {
-		imageID, err := r.sandboxImage(ctx)
+		img, err := r.sandboxImage(ctx)
 		if err != nil {
 			return "", fmt.Errorf("sandbox image: %w", err)
 		}
-		site.imageID = imageID
+		site.imageID, site.imageLabels = string(img.ID), img.Labels
 		req, err := buildSandbox(s, r.opts.sandboxImage, site)
 		if err != nil {
 			return "", err
@@ -312,52 +313,48 @@ func addressesOverlap(a, b string) bool {
 	return x.Unmap() == y.Unmap()
 }
 
-// sandboxImage returns the ID of the sandboxes' image: the one of
-// [WithSandboxImage], or the pause program, which is loaded if it is not
-// there.
-func (r *Runtime) sandboxImage(ctx context.Context) (string, error) {
+// sandboxImage returns the sandboxes' image: the one of
+// [WithSandboxImage], which is pulled if it is not there, or the pause
+// program, which is loaded.
+func (r *Runtime) sandboxImage(ctx context.Context) (Image, error) {
 	if r.opts.sandboxImage != "" {
-		img, err := r.resolveImage(ctx, r.opts.sandboxImage)
-		return string(img.ID), err
+		return r.EnsureImage(ctx, r.opts.sandboxImage, PullIfNotPresent, PullOptions{})
 	}
 	return r.pause.get(ctx, r.loadPause)
 }
 
-func (r *Runtime) loadPause(ctx context.Context) (string, error) {
+func (r *Runtime) loadPause(ctx context.Context) (Image, error) {
 	version, err := r.docker.ServerVersion(ctx)
 	if err != nil {
-		return "", classify(verbOther, "", err)
+		return Image{}, classify(verbOther, "", err)
 	}
 	arch := goarch(version.Arch)
 	archive, ref, err := pause.Archive(arch)
 	if err != nil {
-		return "", &UnsupportedError{"built-in sandbox image", fmt.Sprintf("it is not made for %q; WithSandboxImage names another", version.Arch)}
+		return Image{}, &UnsupportedError{"built-in sandbox image", fmt.Sprintf("it is not made for %q; WithSandboxImage names another", version.Arch)}
 	}
 	// The tag alone proves nothing: anybody can move it.
-	look := func() (string, error) {
-		raw, err := r.docker.ImageInspect(ctx, ref)
-		if err != nil {
-			return "", classify(verbImage, ref, err)
+	look := func() (Image, error) {
+		img, err := r.inspectImage(ctx, ref)
+		if err == nil && img.Labels[pause.Label] != pause.Digest(arch) {
+			err = ErrImageNotFound
 		}
-		if raw.Config == nil || raw.Config.Labels[pause.Label] != pause.Digest(arch) {
-			return "", ErrImageNotFound
-		}
-		return raw.ID, nil
+		return img.Image, err
 	}
-	if id, err := look(); !errors.Is(err, ErrImageNotFound) {
-		return id, err
+	if img, err := look(); !errors.Is(err, ErrImageNotFound) {
+		return img, err
 	}
 	loader, ok := r.docker.(ImageLoader)
 	if !ok {
-		return "", &UnsupportedError{"built-in sandbox image", "the engine takes no archives; WithSandboxImage names another"}
+		return Image{}, &UnsupportedError{"built-in sandbox image", "the engine takes no archives; WithSandboxImage names another"}
 	}
-	resp, err := loader.ImageLoad(ctx, strings.NewReader(string(archive)))
+	resp, err := loader.ImageLoad(ctx, bytes.NewReader(archive))
 	if err != nil {
-		return "", classify(verbOther, ref, err)
+		return Image{}, classify(verbOther, ref, err)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		return "", classify(verbOther, ref, err)
+		return Image{}, classify(verbOther, ref, err)
 	}
 	return look()
 }

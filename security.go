@@ -28,8 +28,8 @@ type SecurityContext struct {
 	Seccomp                  *SecurityProfile // nil: the engine's default profile
 	AppArmor                 *SecurityProfile // nil: the engine's default profile
 	SELinux                  *SELinuxOptions  // nil: the engine's choice
-	MaskedPaths              []string         // nil: the engine's; empty: none
-	ReadonlyPaths            []string         // nil: the engine's; empty: none
+	MaskedPaths              []string         // nil: the engine's; empty: none, as always if Privileged
+	ReadonlyPaths            []string         // nil: the engine's; empty: none, as always if Privileged
 	SupplementalGroupsPolicy string           // "" or "Merge"
 }
 
@@ -264,7 +264,10 @@ func applySecurity(sc SecurityContext, cfg *container.Config, h *container.HostC
 	if c := sc.Capabilities; c != nil {
 		h.CapAdd, h.CapDrop = capabilityList(c.Add), capabilityList(c.Drop)
 	}
-	h.MaskedPaths, h.ReadonlyPaths = slices.Clone(sc.MaskedPaths), slices.Clone(sc.ReadonlyPaths)
+	if !sc.Privileged {
+		// A kubelet asks for the usual paths whether it gives all rights or not.
+		h.MaskedPaths, h.ReadonlyPaths = slices.Clone(sc.MaskedPaths), slices.Clone(sc.ReadonlyPaths)
+	}
 	h.SecurityOpt = securityOpts(sc.SELinux, sc.AppArmor, sc.NoNewPrivs, sc.Seccomp)
 }
 

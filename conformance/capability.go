@@ -1,0 +1,106 @@
+package conformance
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/client"
+
+	"github.com/dockpod/dockpod"
+)
+
+// needs skips a case that the engine cannot carry, by the name of what it
+// lacks.
+func (w *world) needs(t *testing.T, capability string) {
+	t.Helper()
+	if !w.has(t, capability) {
+		t.Skipf("the engine lacks %q", capability)
+	}
+}
+
+// has tells whether the engine has a capability of this list.
+func (w *world) has(t *testing.T, capability string) bool {
+	t.Helper()
+	has, ok := capabilities[capability]
+	if !ok {
+		t.Fatalf("no capability is called %q", capability)
+	}
+	return has(t, w)
+}
+
+var capabilities = map[string]func(*testing.T, *world) bool{
+	// The engine tells when a container ends.
+	"waiting": implements[dockpod.ContainerWaiter],
+	// The engine sends signals.
+	"signals": implements[dockpod.ContainerKiller],
+	// The engine freezes containers.
+	"pausing": implements[dockpod.ContainerPauser],
+	// A paused container can be stopped as it is. Podman wants it thawed first.
+	"stopping the paused": notPodman,
+	// Lists tell what was made within one second apart. Podman's do not.
+	"exact order": notPodman,
+	// An inspection repeats what a create said. Podman's leaves out some of it
+	// and spells other in its own way.
+	"exact inspections": notPodman,
+	// A refusal's class tells its kind, and it comes as early as Docker's.
+	// Podman answers 500 to most, and some only at the start.
+	"classes": notPodman,
+	// The engine changes limits in place. Podman has that call from release 5.
+	"updates": func(t *testing.T, w *world) bool {
+		return implements[dockpod.ContainerUpdater](t, w) && !w.isPodman(t)
+	},
+	// A container whose start failed can be told from a new one. Podman notes
+	// nothing.
+	"failed starts": notPodman,
+	// A sandbox can be removed, or stopped, under its containers. Podman
+	// refuses the one and starts the sandbox again after the other.
+	"loose sandboxes": notPodman,
+	// An image can be removed by force under its containers. Podman removes
+	// the containers with it.
+	"loose images": notPodman,
+	// The kernel limits swap.
+	"swap limits": func(t *testing.T, w *world) bool {
+		info, err := w.docker.Info(t.Context())
+		must(t, err)
+		return info.SwapLimit
+	},
+	// The engine gives an image that was not pulled a repository digest.
+	"repository digests": func(t *testing.T, w *world) bool { return len(w.img(t, w.image).RepoDigests) > 0 },
+	// The engine's log files can be read here, as one line of JSON for each of
+	// the log. Podman's are of another format.
+	"json-file logs": func(t *testing.T, w *world) bool {
+		id := w.ended(t, "exit")
+		_, err := os.ReadFile(w.raw(t, id).LogPath)
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		return err == nil && !w.isPodman(t)
+	},
+	// The ports that the engine publishes are this machine's.
+	"host ports": func(t *testing.T, w *world) bool {
+		port := w.ports(t, 1)[0]
+		id := w.sandbox(t, w.podAt("probe", port))
+		held := !unheld(port)
+		must(t, w.rt.RemoveSandbox(t.Context(), id))
+		return held
+	},
+	// The engine sees the files of this machine.
+	"local files": func(_ *testing.T, w *world) bool {
+		remote, ok := w.docker.(*client.Client)
+		return !ok || strings.HasPrefix(remote.DaemonHost(), "unix://")
+	},
+}
+
+func implements[I any](_ *testing.T, w *world) bool {
+	_, ok := w.docker.(I)
+	return ok
+}
+
+func notPodman(t *testing.T, w *world) bool { return !w.isPodman(t) }
+
+func (w *world) isPodman(t *testing.T) bool {
+	t.Helper()
+	v, err := w.rt.Version(t.Context())
+	must(t, err)
+	_, ok := v.Components["Podman Engine"]
+	return ok
+}

@@ -1,0 +1,146 @@
+// Package prog is the program that the suite's containers run. On an engine of
+// the real world it is compiled and put into an image; the fake calls it.
+package prog
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Path is where the program stands in the image.
+const Path = "/prog"
+
+// World is what a process sees of its container.
+type World struct {
+	Args     []string // without the program's own name
+	Env      []string
+	Dir      string
+	Hostname string
+	Stdin    io.Reader
+	Stdout   io.Writer
+	Stderr   io.Writer
+	Signals  <-chan string // "SIGTERM"
+	Done     <-chan struct{}
+	Listen   func(port string) (net.Listener, error) // on the loopback
+	Dial     func(port string) (net.Conn, error)
+}
+
+// Main runs one command and returns the exit code:
+//
+//	exit CODE          ends with CODE
+//	print TEXT [CODE]  writes TEXT and a newline
+//	eprint TEXT        the same to standard error
+//	env                prints the environment, a variable a line
+//	args A…            prints its arguments, one a line
+//	dir                prints the working directory
+//	hostname           prints the host's name
+//	cat                copies standard input
+//	sleep              writes "up", waits for SIGTERM, ends with 0
+//	stubborn           writes "up", reports each signal, ends never
+//	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
+//	ask PORT           prints what the server there answers
+func Main(w World) int {
+	arg := func(i int) string {
+		if i < len(w.Args) {
+			return w.Args[i]
+		}
+		return ""
+	}
+	switch arg(0) {
+	case "exit":
+		return atoi(arg(1))
+	case "print":
+		fmt.Fprintln(w.Stdout, arg(1))
+		return atoi(arg(2))
+	case "eprint":
+		fmt.Fprintln(w.Stderr, arg(1))
+		return 0
+	case "env":
+		fmt.Fprintln(w.Stdout, strings.Join(w.Env, "\n"))
+		return 0
+	case "args":
+		fmt.Fprintln(w.Stdout, strings.Join(w.Args[1:], "\n"))
+		return 0
+	case "dir":
+		fmt.Fprintln(w.Stdout, w.Dir)
+		return 0
+	case "hostname":
+		fmt.Fprintln(w.Stdout, w.Hostname)
+		return 0
+	case "cat":
+		_, err := io.Copy(w.Stdout, w.Stdin)
+		return code(w, err)
+	case "sleep":
+		fmt.Fprintln(w.Stdout, "up")
+		for {
+			select {
+			case s := <-w.Signals:
+				if s == "SIGTERM" || s == "SIGINT" {
+					return 0
+				}
+			case <-w.Done:
+				return 137
+			}
+		}
+	case "stubborn":
+		fmt.Fprintln(w.Stdout, "up")
+		for {
+			select {
+			case s := <-w.Signals:
+				fmt.Fprintln(w.Stdout, "got", s)
+			case <-w.Done:
+				return 137
+			}
+		}
+	case "serve":
+		l, err := w.Listen(arg(1))
+		if err != nil {
+			return code(w, err)
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				fmt.Fprintln(c, arg(2))
+				c.Close()
+			}
+		}()
+		fmt.Fprintln(w.Stdout, "up")
+		select {
+		case <-w.Signals:
+		case <-w.Done:
+		}
+		l.Close()
+		return 0
+	case "ask":
+		c, err := w.Dial(arg(1))
+		if err != nil {
+			return code(w, err)
+		}
+		defer c.Close()
+		line, err := bufio.NewReader(c).ReadString('\n')
+		fmt.Fprint(w.Stdout, line)
+		return code(w, err)
+	}
+	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
+	return 64
+}
+
+func code(w World, err error) int {
+	if err != nil {
+		fmt.Fprintln(w.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func atoi(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}

@@ -1,0 +1,266 @@
+package dockpod_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dockpod/dockpod"
+	"github.com/dockpod/dockpod/fake"
+)
+
+// A pod of one container, from its creation to its exit.
+func ExampleRuntime_CreateContainer() {
+	docker := new(fake.Docker)
+	defer docker.Close()
+	docker.AddImage("registry.example/web:1")
+
+	ctx := context.Background()
+	rt := dockpod.New(docker, dockpod.WithOwner("my-agent"))
+	pod := dockpod.SandboxConfig{Name: "web", Namespace: "default", UID: "7f3a"}
+	sandbox, err := rt.RunSandbox(ctx, pod)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	app := dockpod.ContainerConfig{Name: "app", Image: "registry.example/web:1", Args: []string{"serve"}}
+	id, err := rt.CreateContainer(ctx, sandbox, app, pod)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := rt.StartContainer(ctx, id); err != nil {
+		fmt.Println(err)
+		return
+	}
+	docker.Exit(id, 3) // the world turns
+	st, err := rt.Wait(ctx, id)
+	fmt.Println(st.Name.Container, st.State, st.Reason, st.ExitCode, err)
+	// Output: app exited Error 3 <nil>
+}
+
+// An agent that was killed finds its pods again and goes on with them.
+func ExampleRuntime_SandboxStatus() {
+	docker := new(fake.Docker)
+	defer docker.Close()
+	docker.AddImage("app:1")
+	ctx := context.Background()
+
+	before := dockpod.New(docker, dockpod.WithOwner("my-agent"))
+	_, err := before.RunSandbox(ctx, dockpod.SandboxConfig{Name: "web", Namespace: "default", UID: "7f3a", Hostname: "web-0"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	after := dockpod.New(docker, dockpod.WithOwner("my-agent"))
+	sandboxes, err := after.ListSandboxes(ctx, dockpod.SandboxFilter{State: dockpod.SandboxReady})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, sb := range sandboxes {
+		st, err := after.SandboxStatus(ctx, sb.ID)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_, err = after.CreateContainer(ctx, sb.ID, dockpod.ContainerConfig{Name: "app", Image: "app:1", Args: []string{"run"}}, st.Config)
+		fmt.Println(st.Config.Name, st.Config.Hostname, err)
+	}
+	// Output: web web-0 <nil>
+}
+
+// A name that is held by a running container is a conflict that says by which.
+func ExampleNameConflictError() {
+	docker := new(fake.Docker)
+	defer docker.Close()
+	ctx := context.Background()
+	rt := dockpod.New(docker)
+	pod := dockpod.SandboxConfig{Name: "web", Namespace: "default", UID: "7f3a"}
+	first, err := rt.RunSandbox(ctx, pod)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = rt.RunSandbox(ctx, pod)
+	var conflict *dockpod.NameConflictError
+	if errors.As(err, &conflict) {
+		fmt.Println(conflict.Name, conflict.HolderID == first, conflict.Reason)
+	}
+	// Output: k8s_POD_web_default_7f3a_0 true it is running
+}
+
+// Classes and sentinels answer through everything an error was wrapped in.
+func ExampleError() {
+	docker := new(fake.Docker)
+	defer docker.Close()
+	rt := dockpod.New(docker)
+
+	_, err := rt.ContainerStatus(context.Background(), "0123456789ab")
+	fmt.Println(errdefs.IsNotFound(err), errors.Is(err, dockpod.ErrContainerNotFound))
+	fmt.Println(err)
+
+	var e *dockpod.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Op)
+	}
+	// Output:
+	// true true
+	// container status "0123456789ab": Error response from daemon: No such container: 0123456789ab
+	// container status
+}
+
+// What is wrong with a configuration is told field by field, before the engine
+// is asked.
+func ExampleContainerConfig_Validate() {
+	err := dockpod.ContainerConfig{
+		Name:       "my_app",
+		Image:      "app:1",
+		WorkingDir: "data",
+		Envs:       []dockpod.EnvVar{{Key: "A=B", Value: "secret"}},
+	}.Validate()
+	fmt.Println(err)
+	// Output: Name: "my_app"; want letters, digits, '.' and '-'; WorkingDir: "data" is not absolute; Envs[0].Key: '=' after "A"
+}
+
+// A field that cannot be honoured is refused, never dropped.
+func ExampleUnsupportedError() {
+	err := dockpod.ContainerConfig{
+		Name: "app", Image: "app:1",
+		Resources: dockpod.Resources{HugepageLimits: map[string]int64{"2MB": 4 << 20}},
+	}.Validate()
+	var u *dockpod.UnsupportedError
+	if errors.As(err, &u) {
+		fmt.Println(u.Field)
+	}
+	fmt.Println(errdefs.IsNotImplemented(err))
+	// Output:
+	// Resources.HugepageLimits
+	// true
+}
+
+func ExampleConnect() {
+	// "" is the engine of the environment; "fake://" needs the import of
+	// github.com/dockpod/dockpod/fake.
+	ctx := context.Background()
+	rt, err := dockpod.Connect(ctx, "fake://", dockpod.WithOwner("my-agent"), dockpod.WithRequestTimeout(30*time.Second))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer rt.Close()
+	v, err := rt.Version(ctx)
+	fmt.Println(v.Engine, v.API, err)
+	// Output: 20.10.24 1.41 <nil>
+}
+
+func ExampleParseName() {
+	n, err := dockpod.ParseName("/k8s_app_web_default_7f3a_2")
+	fmt.Println(n.Container, n.Pod, n.Namespace, n.UID, n.Attempt, err)
+	_, err = dockpod.ParseName("postgres")
+	fmt.Println(errors.Is(err, dockpod.ErrNotManaged))
+	// Output:
+	// app web default 7f3a 2 <nil>
+	// true
+}
+
+// An owner's names begin with the owner.
+func ExampleNaming() {
+	agent := dockpod.Naming{Prefix: "my-agent"}
+	text := agent.Format(dockpod.Name{Container: "POD", Pod: "web", Namespace: "default", UID: "7f3a"})
+	fmt.Println(text)
+	n, err := agent.Parse(text)
+	fmt.Println(n.IsSandbox(), err)
+	// Output:
+	// my-agent_POD_web_default_7f3a_0
+	// true <nil>
+}
+
+func ExampleParseLegacyName() {
+	n, err := dockpod.ParseLegacyName("k8s_app.c8c2f1d4_web_default_7f3a_0a1b2c3d")
+	fmt.Printf("%s %x %s %v\n", n.Container, n.Hash, n.Suffix, err)
+	fmt.Println(n.Stable())
+	// Output:
+	// app c8c2f1d4 0a1b2c3d <nil>
+	// k8s_app.c8c2f1d4_web_default_7f3a
+}
+
+func ExampleSplitLabels() {
+	docker, err := dockpod.JoinLabels(map[string]string{"app": "web"}, map[string]string{"team": "infra"})
+	fmt.Println(slices.Sorted(maps.Keys(docker)), err)
+	docker[dockpod.LabelType] = dockpod.TypeContainer // what the runtime adds
+	labels, annotations := dockpod.SplitLabels(docker)
+	fmt.Println(labels, annotations)
+	// Output:
+	// [annotation.team app] <nil>
+	// map[app:web] map[team:infra]
+}
+
+func ExampleLogSymlink() {
+	fmt.Println(dockpod.LogSymlink("/var/log/containers", "web_default", "app", "4f1c"))
+	// Output: /var/log/containers/web_default_app-4f1c.log
+}
+
+// References are compared after normalisation, never by their ends.
+func ExampleImage_Matches() {
+	img := dockpod.Image{
+		ID:       digest.FromString("config"),
+		RepoTags: []string{"busybox:1.36"},
+	}
+	for _, s := range []string{"docker.io/library/busybox:1.36", "busybox:1.35", "evil.example/busybox:1.36"} {
+		ref, err := reference.ParseDockerRef(s)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(s, img.Matches(ref))
+	}
+	// Output:
+	// docker.io/library/busybox:1.36 true
+	// busybox:1.35 false
+	// evil.example/busybox:1.36 false
+}
+
+func ExampleRuntime_EnsureImage() {
+	docker := new(fake.Docker)
+	defer docker.Close()
+	docker.AddRemoteImage("registry.example/web:1")
+	rt := dockpod.New(docker)
+
+	ctx := context.Background()
+	_, err := rt.EnsureImage(ctx, "registry.example/web:1", dockpod.PullNever, dockpod.PullOptions{})
+	fmt.Println(errors.Is(err, dockpod.ErrImageNotFound))
+	img, err := rt.EnsureImage(ctx, "registry.example/web:1", dockpod.PullIfNotPresent, dockpod.PullOptions{})
+	fmt.Println(img.RepoTags, err)
+	// Output:
+	// true
+	// [registry.example/web:1] <nil>
+}
+
+func ExampleRuntime_ContainerStatuses() {
+	docker := new(fake.Docker)
+	defer docker.Close()
+	docker.AddImage("app:1")
+	ctx := context.Background()
+	rt := dockpod.New(docker)
+	id, err := rt.CreateContainer(ctx, "", dockpod.ContainerConfig{Name: "app", Image: "app:1", Args: []string{"run"}},
+		dockpod.SandboxConfig{Name: "alone", Namespace: "default", UID: "1"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for st, err := range rt.ContainerStatuses(ctx, id, "0123456789ab") {
+		fmt.Println(st.State, errdefs.IsNotFound(err))
+	}
+	// Output:
+	// created false
+	//  true
+}

@@ -1,0 +1,8 @@
+// Package examples holds programs that use dockpod. Run them from the root of
+// the repository:
+//
+//	go run ./examples/list        what is on the engine
+//	go run ./examples/quickstart  a pod, from its making to its end
+//	go run ./examples/agent       a node agent for pod manifests
+//	go run ./examples/harness     a job runner, and how to test it without an engine
+package examples
