@@ -130,8 +130,11 @@ func stateOf(s engineState) outcome {
 			o.started, o.finished, o.reason = s.created, s.created, ReasonContainerCannotRun
 		case s.err != "" && !s.finish.IsZero():
 			o.startError = s.err
-		case s.finish.Before(s.started) && !s.finish.IsZero():
-			o.startError = "the engine recorded a start after the last exit, but no run"
+		}
+		if !o.finished.IsZero() && o.finished.Before(o.started) {
+			// Docker notes a start when the runtime's call returns, by which
+			// time a short process has ended.
+			o.started = o.finished
 		}
 		return o
 	}

@@ -119,8 +119,8 @@ func TestStateOf(t *testing.T) {
 			outcome{state: StateExited, started: startedAt, finished: finishedAt, exitCode: 3, reason: ReasonError, message: "no sandbox", startError: "no sandbox"}},
 		{"ran well, and could not be started again", engineState{word: "exited", err: "no sandbox", started: startedAt, finish: finishedAt},
 			outcome{state: StateExited, started: startedAt, finished: finishedAt, reason: ReasonCompleted, message: "no sandbox", startError: "no sandbox"}},
-		{"a start after the last exit", engineState{word: "exited", exitCode: 1, started: againAt, finish: finishedAt},
-			outcome{state: StateExited, started: againAt, finished: finishedAt, exitCode: 1, reason: ReasonError, startError: "the engine recorded a start after the last exit, but no run"}},
+		{"ended before its start was noted", engineState{word: "exited", exitCode: 1, started: againAt, finish: finishedAt},
+			outcome{state: StateExited, started: finishedAt, finished: finishedAt, exitCode: 1, reason: ReasonError}},
 		{"exited, and nobody knows when", engineState{word: "exited", started: startedAt}, outcome{state: StateExited, started: startedAt, reason: ReasonCompleted}},
 
 		// Memory.

@@ -50,6 +50,9 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	"updates": func(t *testing.T, w *world) bool {
 		return implements[dockpod.ContainerUpdater](t, w) && !w.isPodman(t)
 	},
+	// A container has the hostname of the sandbox whose network it joins.
+	// Podman's has its own ID.
+	"shared hostnames": notPodman,
 	// A container whose start failed can be told from a new one. Podman notes
 	// nothing.
 	"failed starts": notPodman,

@@ -32,7 +32,6 @@ type ctr struct {
 	image    *img   // nil for a container without an image
 	path     string
 	args     []string
-	env      []string
 	mounts   []container.MountPoint
 
 	running  bool // also while paused

@@ -72,7 +72,6 @@ type Docker struct {
 	mu     sync.Mutex
 	closed bool
 	seq    uint64
-	epoch  time.Time // of the first use, for Info
 
 	containers map[string]*ctr   // by ID
 	names      map[string]string // ID by name, without the slash

@@ -406,13 +406,13 @@ func (d *Docker) removeImage(i *img, ref string, force bool) ([]image.DeleteResp
 		d.unbind(r)
 		out = append(out, image.DeleteResponse{Untagged: reference.FamiliarString(normal(r))})
 	}
-	user := func(running bool) *ctr {
+	user := func(running bool) (first *ctr) {
 		for _, c := range d.containers {
-			if c.image == i && c.running == running {
-				return c
+			if c.image == i && c.running == running && (first == nil || c.seq < first.seq) {
+				first = c
 			}
 		}
-		return nil
+		return first
 	}
 	cannot := func(forced, format string, args ...any) error {
 		return Conflict("conflict: unable to delete %s (%s be forced) - %s", short(i.id), forced, fmt.Sprintf(format, args...))
