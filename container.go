@@ -93,7 +93,7 @@ type Container struct {
 	ImageID   string // the engine's ID of the image
 	State     State
 	// EngineState is the engine's own word: created, running, paused,
-	// restarting, removing, exited or dead.
+	// restarting, removing, exited or dead; Podman also says stopping.
 	EngineState string
 	CreatedAt   time.Time // from a list to the second, from a status exact
 	Labels      map[string]string
@@ -556,7 +556,8 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err != nil {
 		return "", err
 	}
-	return r.create(ctx, req)
+	id, err = r.create(ctx, req)
+	return id, scrub(err, c.Envs)
 }
 
 // site gathers what building a request needs to know of the engine.

@@ -775,9 +775,12 @@ func (site createSite) labels(kind string, name Name, labels, annotations map[st
 	} else {
 		m[LabelOwner], m[LabelOwnedType] = site.owner, kind
 	}
-	for _, l := range []struct{ key, want string }{{LabelPodName, name.Pod}, {LabelPodNamespace, name.Namespace}, {LabelPodUID, name.UID}} {
+	// A container that was renamed is known by these labels.
+	for _, l := range []struct{ key, want string }{
+		{LabelPodName, name.Pod}, {LabelPodNamespace, name.Namespace}, {LabelPodUID, name.UID}, {LabelContainerName, name.Container},
+	} {
 		if given, ok := m[l.key]; ok && given != l.want {
-			return nil, &FieldError{fmt.Sprintf("labels[%q]", l.key), fmt.Sprintf("%q, where the pod's is %q", given, l.want)}
+			return nil, &FieldError{fmt.Sprintf("labels[%q]", l.key), fmt.Sprintf("%q; want %q, or none", given, l.want)}
 		}
 	}
 	if err := addPodLabels(m, name); err != nil {

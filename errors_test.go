@@ -694,10 +694,12 @@ func TestBeginWrapsOnce(t *testing.T) {
 	}
 }
 
-// An error is safe to log: no line breaks of a page, no megabytes.
+// An error is safe to log: no megabytes, no half letters.
 func TestBounded(t *testing.T) {
-	if got := bounded("short"); got != "short" {
-		t.Errorf("got %q", got)
+	for _, text := range []string{"", "short", strings.Repeat("x", maxErrorText)} {
+		if got := bounded(text); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
 	}
 	long := bytes.Repeat([]byte("ü"), 2<<20)
 	if got := bounded(string(long)); len(got) > maxErrorText+len("…") || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…") {

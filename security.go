@@ -297,6 +297,9 @@ func capabilityList(names []string) []string {
 	var l []string
 	for _, c := range names {
 		c = strings.ToUpper(c)
+		if c == "CAP_ALL" {
+			c = "ALL"
+		}
 		if c != "ALL" && !strings.HasPrefix(c, "CAP_") {
 			c = "CAP_" + c
 		}

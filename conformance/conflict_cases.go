@@ -40,12 +40,12 @@ var conflictCases = []testCase{
 		equal(t, "containers", 16, len(w.list(t, dockpod.Filter{})))
 	}},
 	{"a create that is repeated returns what the first one made", func(t *testing.T, w *world) {
-		id := w.create(t, "", w.container("app"), w.pod("alone"))
-		equal(t, "ID", id, w.create(t, "", w.container("app"), w.pod("alone")))
+		id := w.lone(t, w.container("app"))
+		equal(t, "ID", id, w.lone(t, w.container("app")))
 	}},
 	{"a holder that never started and differs is replaced", func(t *testing.T, w *world) {
-		first := w.create(t, "", w.container("app", "exit", "1"), w.pod("alone"))
-		second := w.create(t, "", w.container("app", "exit", "2"), w.pod("alone"))
+		first := w.lone(t, w.container("app", "exit", "1"))
+		second := w.lone(t, w.container("app", "exit", "2"))
 		if first == second {
 			t.Error("a container of other arguments was returned")
 		}
@@ -53,9 +53,9 @@ var conflictCases = []testCase{
 	}},
 	{"a holder that has exited is replaced", func(t *testing.T, w *world) {
 		c := w.container("app", "exit", "3")
-		first := w.start(t, "", c, w.pod("alone"))
+		first := w.loneUp(t, c)
 		w.finished(t, first)
-		second := w.create(t, "", c, w.pod("alone"))
+		second := w.lone(t, c)
 		equal(t, "list", []string{second}, w.ids(t, dockpod.Filter{}))
 		equal(t, "state", dockpod.StateCreated, w.status(t, second).State)
 	}},
@@ -63,14 +63,14 @@ var conflictCases = []testCase{
 		w.needs(t, "failed starts")
 		c := w.container("app")
 		c.Command = []string{"/missing"}
-		first := w.create(t, "", c, w.pod("alone"))
+		first := w.lone(t, c)
 		fails(t, w.rt.StartContainer(t.Context(), first), dockpod.ErrCannotRun)
-		second := w.create(t, "", c, w.pod("alone"))
+		second := w.lone(t, c)
 		equal(t, "list", []string{second}, w.ids(t, dockpod.Filter{}))
 	}},
 	{"a holder that runs is left alone and named", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
-		id := w.start(t, "", c, w.pod("alone"))
+		id := w.loneUp(t, c)
 		_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
 		fails(t, err, dockpod.ErrNameConflict)
 		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
@@ -81,7 +81,7 @@ var conflictCases = []testCase{
 	}},
 	{"a holder that is paused is left alone", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
-		id := w.start(t, "", c, w.pod("alone"))
+		id := w.loneUp(t, c)
 		w.pause(t, id)
 		_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
 		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
@@ -89,7 +89,7 @@ var conflictCases = []testCase{
 	}},
 	{"a holder that is being removed gives way", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
-		first := w.start(t, "", c, w.pod("alone"))
+		first := w.loneUp(t, c)
 		must(t, w.rt.StopContainer(t.Context(), first, 0))
 		var second string
 		must(t, errors.Join(together(2, func(i int) (err error) {
@@ -159,7 +159,7 @@ var conflictCases = []testCase{
 		equal(t, "ID", "", id)
 	}},
 	{"what another made under the name is not taken for the lost answer", func(t *testing.T, w *world) {
-		other := w.create(t, "", w.container("app", "exit", "1"), w.pod("alone"))
+		other := w.lone(t, w.container("app", "exit", "1"))
 		rt := w.through(func(string, createFunc) (container.CreateResponse, error) {
 			return container.CreateResponse{}, io.ErrUnexpectedEOF
 		})

@@ -81,7 +81,7 @@ var createCases = []testCase{
 	{"a stop sends the stop signal of the configuration", func(t *testing.T, w *world) {
 		c := w.container("app", "stubborn")
 		c.StopSignal = "SIGHUP"
-		id := w.start(t, "", c, w.pod("alone"))
+		id := w.loneUp(t, c)
 		w.hears(t, id, "up")
 		must(t, w.rt.StopContainer(t.Context(), id, 1))
 		equal(t, "output", "up\ngot SIGHUP\n", w.said(t, id))
@@ -89,7 +89,7 @@ var createCases = []testCase{
 	{"a terminal and an open input are the container's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.TTY, c.Stdin = true, true
-		st := w.status(t, w.create(t, "", c, w.pod("alone")))
+		st := w.status(t, w.lone(t, c))
 		equal(t, "TTY and Stdin", []bool{true, true}, []bool{st.TTY, st.Stdin})
 		st = w.status(t, w.alone(t))
 		equal(t, "without", []bool{false, false}, []bool{st.TTY, st.Stdin})
@@ -98,13 +98,13 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.Stdin, c.StdinOnce = true, true
-		equal(t, "StdinOnce", true, w.raw(t, w.create(t, "", c, w.pod("alone"))).Config.StdinOnce)
+		equal(t, "StdinOnce", true, w.raw(t, w.lone(t, c)).Config.StdinOnce)
 	}},
 	{"an image's health check is turned off unless one is asked for", func(t *testing.T, w *world) {
 		equal(t, "without", []string{"NONE"}, w.raw(t, w.alone(t)).Config.Healthcheck.Test)
 		c := w.container("app")
 		c.Healthcheck = &dockpod.Healthcheck{Command: []string{prog.Path, "exit", "0"}}
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.lone(t, c)
 		equal(t, "with", []string{"CMD", prog.Path, "exit", "0"}, w.raw(t, id).Config.Healthcheck.Test)
 	}},
 	{"no engine restarts a container by itself", func(t *testing.T, w *world) {
@@ -128,7 +128,7 @@ var createCases = []testCase{
 		} {
 			c := w.container("app")
 			c.SecurityContext = user.SecurityContext
-			id := w.create(t, "", c, w.pod("alone"))
+			id := w.lone(t, c)
 			equal(t, "user", user.want, w.raw(t, id).Config.User)
 		}
 	}},
@@ -140,7 +140,7 @@ var createCases = []testCase{
 	{"a container has the privileges asked for", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.SecurityContext = dockpod.SecurityContext{Privileged: true, ReadonlyRootfs: true, SupplementalGroups: []int64{5, 6}}
-		host := w.raw(t, w.create(t, "", c, w.pod("alone"))).HostConfig
+		host := w.raw(t, w.lone(t, c)).HostConfig
 		equal(t, "privileged, read-only root", []bool{true, true}, []bool{host.Privileged, host.ReadonlyRootfs})
 		equal(t, "groups", []string{"5", "6"}, host.GroupAdd)
 	}},
@@ -148,14 +148,14 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.SecurityContext.Capabilities = &dockpod.Capabilities{Add: []string{"net_admin"}, Drop: []string{"CAP_CHOWN"}}
-		host := w.raw(t, w.create(t, "", c, w.pod("alone"))).HostConfig
+		host := w.raw(t, w.lone(t, c)).HostConfig
 		equal(t, "added", []string{"CAP_NET_ADMIN"}, []string(host.CapAdd))
 		equal(t, "dropped", []string{"CAP_CHOWN"}, []string(host.CapDrop))
 	}},
 	{"a process may be kept from new privileges", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.SecurityContext.NoNewPrivs = true
-		if opts := w.raw(t, w.create(t, "", c, w.pod("alone"))).HostConfig.SecurityOpt; !slices.Contains(opts, "no-new-privileges") {
+		if opts := w.raw(t, w.lone(t, c)).HostConfig.SecurityOpt; !slices.Contains(opts, "no-new-privileges") {
 			t.Errorf("security options are %q", opts)
 		}
 	}},
@@ -241,13 +241,13 @@ var createCases = []testCase{
 			MemoryLimit: 64 << 20, MemorySwapLimit: 96 << 20, CPUShares: 256, CPUQuota: 50000, CPUPeriod: 100000,
 			CpusetCpus: "0", CpusetMems: "0", PidsLimit: 20, OOMScoreAdj: 500,
 		}
-		equal(t, "resources", c.Resources, w.status(t, w.create(t, "", c, w.pod("alone"))).Resources)
+		equal(t, "resources", c.Resources, w.status(t, w.lone(t, c)).Resources)
 	}},
 	{"a memory limit without a word of swap allows none", func(t *testing.T, w *world) {
 		w.needs(t, "swap limits")
 		c := w.container("app")
 		c.Resources.MemoryLimit = 64 << 20
-		res := w.status(t, w.create(t, "", c, w.pod("alone"))).Resources
+		res := w.status(t, w.lone(t, c)).Resources
 		equal(t, "memory and swap", []int64{64 << 20, 64 << 20}, []int64{res.MemoryLimit, res.MemorySwapLimit})
 	}},
 	{"a container that was given limits runs", func(t *testing.T, w *world) {
@@ -259,12 +259,12 @@ var createCases = []testCase{
 		equal(t, "unsaid", 64<<20, int(w.raw(t, w.alone(t)).HostConfig.ShmSize))
 		c := w.container("app")
 		c.ShmSize = 8 << 20
-		equal(t, "said", 8<<20, int(w.raw(t, w.create(t, "", c, w.pod("alone"))).HostConfig.ShmSize))
+		equal(t, "said", 8<<20, int(w.raw(t, w.lone(t, c)).HostConfig.ShmSize))
 	}},
 	{"limits of the process are the container's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Ulimits = []dockpod.Ulimit{{Name: "nofile", Soft: 256, Hard: 512}}
-		host := w.raw(t, w.create(t, "", c, w.pod("alone"))).HostConfig
+		host := w.raw(t, w.lone(t, c)).HostConfig
 		i := slices.IndexFunc(host.Ulimits, func(u *container.Ulimit) bool { return strings.HasSuffix(strings.ToLower(u.Name), "nofile") })
 		if i < 0 || host.Ulimits[i].Soft != 256 || host.Ulimits[i].Hard != 512 {
 			t.Errorf("limits are %v", host.Ulimits)
@@ -285,7 +285,7 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.Devices = []dockpod.Device{{HostPath: "/dev/null", ContainerPath: "/dev/nothing"}, {HostPath: "/dev/zero", Permissions: "r"}}
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.lone(t, c)
 		want := []container.DeviceMapping{
 			{PathOnHost: "/dev/null", PathInContainer: "/dev/nothing", CgroupPermissions: "rwm"},
 			{PathOnHost: "/dev/zero", PathInContainer: "/dev/zero", CgroupPermissions: "r"},
@@ -299,7 +299,7 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app", "print", "fine")
 		c.Mounts = []dockpod.Mount{{Type: dockpod.MountTmpfs, Target: "/t", SizeBytes: 1 << 20, Mode: 0o700}}
-		id := w.start(t, "", c, w.pod("alone"))
+		id := w.loneUp(t, c)
 		equal(t, "exit code", 0, w.finished(t, id).ExitCode)
 		equal(t, "mounts", []dockpod.MountStatus{{Type: dockpod.MountTmpfs, Target: "/t"}}, w.status(t, id).Mounts)
 		options := w.raw(t, id).HostConfig.Mounts[0].TmpfsOptions
@@ -313,7 +313,7 @@ var createCases = []testCase{
 		})
 		c := w.container("app", "print", "fine")
 		c.Mounts = []dockpod.Mount{{Type: dockpod.MountVolume, Source: volume, Target: "/v", ReadOnly: true}}
-		id := w.start(t, "", c, w.pod("alone"))
+		id := w.loneUp(t, c)
 		equal(t, "exit code", 0, w.finished(t, id).ExitCode)
 		mounts := w.status(t, id).Mounts
 		for i := range mounts { // where the engine keeps it
@@ -329,7 +329,7 @@ var createCases = []testCase{
 		must(t, os.Mkdir(colon, 0o755))
 		c := w.container("app", "print", "fine")
 		c.Mounts = []dockpod.Mount{{Source: plain, Target: "/b", ReadOnly: true}, {Source: colon, Target: "/a"}}
-		id := w.start(t, "", c, w.pod("alone"))
+		id := w.loneUp(t, c)
 		want := []dockpod.MountStatus{
 			{Type: dockpod.MountBind, Source: colon, Target: "/a", Propagation: dockpod.PropagationPrivate},
 			{Type: dockpod.MountBind, Source: plain, Target: "/b", Propagation: dockpod.PropagationPrivate, ReadOnly: true},
@@ -344,7 +344,7 @@ var createCases = []testCase{
 		for _, p := range []dockpod.Propagation{dockpod.PropagationPrivate, dockpod.PropagationHostToContainer, dockpod.PropagationBidirectional} {
 			c.Mounts = append(c.Mounts, dockpod.Mount{Source: dir, Target: "/" + string(p), Propagation: p})
 		}
-		for _, m := range w.status(t, w.create(t, "", c, w.pod("alone"))).Mounts {
+		for _, m := range w.status(t, w.lone(t, c)).Mounts {
 			equal(t, "propagation", strings.TrimPrefix(m.Target, "/"), string(m.Propagation))
 		}
 	}},
@@ -367,7 +367,7 @@ var createCases = []testCase{
 	{"the log's place is remembered before there is a log", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.LogPath = "app/0.log"
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.lone(t, c)
 		equal(t, "log path", filepath.ToSlash(w.logs)+"/app/0.log", w.status(t, id).LogPath)
 		equal(t, "without", "", w.status(t, w.alone(t)).LogPath)
 	}},
@@ -375,7 +375,7 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.LogConfig = dockpod.LogConfig{Driver: "json-file", Options: map[string]string{"max-size": "1m"}}
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.lone(t, c)
 		equal(t, "driver", "json-file", w.status(t, id).LogDriver)
 		equal(t, "max-size", "1m", w.raw(t, id).HostConfig.LogConfig.Config["max-size"])
 	}},
@@ -389,7 +389,7 @@ var createCases = []testCase{
 		for _, ref := range []string{w.image, string(img.ID), strings.TrimPrefix(string(img.ID), "sha256:"), repository + "@" + string(img.ID)} {
 			c := w.container("app", "print", "fine")
 			c.Image = ref
-			id := w.create(t, "", c, w.pod("alone"))
+			id := w.lone(t, c)
 			st := w.status(t, id)
 			equal(t, "image", ref, st.Image)
 			equal(t, "image ID", string(img.ID), st.ImageID)
@@ -446,7 +446,7 @@ var createCases = []testCase{
 	{"the image's labels are not the container's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Labels = map[string]string{"mine": "1"}
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.lone(t, c)
 		equal(t, "labels", c.Labels, w.status(t, id).Labels)
 	}},
 

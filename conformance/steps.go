@@ -72,7 +72,7 @@ func (w *world) alone(t *testing.T, args ...string) string {
 	t.Helper()
 	c := w.container("app", args...)
 	c.Attempt = attempts.Add(1)
-	return w.create(t, "", c, w.pod("alone"))
+	return w.lone(t, c)
 }
 
 // run starts a container.
@@ -106,7 +106,7 @@ func (w *world) failed(t *testing.T) string {
 	t.Helper()
 	c := w.container("app")
 	c.Command = []string{"/missing"}
-	id := w.create(t, "", c, w.pod("alone"))
+	id := w.lone(t, c)
 	if err := w.rt.StartContainer(t.Context(), id); err == nil {
 		t.Fatal("a missing executable was started")
 	}
@@ -210,7 +210,7 @@ func (w *world) said(t *testing.T, id string) string {
 // output runs a container alone to its end and returns what it wrote.
 func (w *world) output(t *testing.T, c dockpod.ContainerConfig) string {
 	t.Helper()
-	id := w.create(t, "", c, w.pod("alone"))
+	id := w.lone(t, c)
 	w.run(t, id)
 	w.finished(t, id)
 	return w.said(t, id)

@@ -133,8 +133,8 @@ func (a *agent) observe(ctx context.Context) (Observed, error) {
 	return have, nil
 }
 
-// do carries out a plan: what concerns one pod in order, up to the first
-// failure; the pods beside each other.
+// do carries out a plan: what concerns one pod in order, the pods beside each
+// other. A step that fails does not keep the others: none needs the one before.
 func (a *agent) do(ctx context.Context, want []v1.Pod, actions []Action) error {
 	byPod := map[string][]Action{}
 	for _, act := range actions {
@@ -156,7 +156,6 @@ func (a *agent) do(ctx context.Context, want []v1.Pod, actions []Action) error {
 					mu.Lock()
 					errs = append(errs, fmt.Errorf("%s: %w", act.Pod, err))
 					mu.Unlock()
-					return
 				}
 			}
 		})

@@ -131,20 +131,22 @@ func emptyDir(volumes string, pod v1.Pod, v v1.Volume) string {
 	return filepath.Join(volumes, string(pod.UID), v.Name)
 }
 
-// makeVolumes makes the directories that the pod's volumes want.
+// makeVolumes makes the directories that the pod's volumes want. Any user of
+// a container may write to an emptyDir; on the node only this agent's gets
+// that far.
 func makeVolumes(pod v1.Pod, volumes string) error {
 	for _, v := range pod.Spec.Volumes {
-		dir := ""
+		var err error
 		switch {
 		case v.EmptyDir != nil && v.EmptyDir.Medium == "":
-			dir = emptyDir(volumes, pod, v)
+			dir := emptyDir(volumes, pod, v)
+			if err = os.MkdirAll(dir, 0o700); err == nil {
+				err = os.Chmod(dir, 0o777) // not less the umask
+			}
 		case v.HostPath != nil && v.HostPath.Type != nil && *v.HostPath.Type == v1.HostPathDirectoryOrCreate:
-			dir = v.HostPath.Path
+			err = os.MkdirAll(v.HostPath.Path, 0o755)
 		}
-		if dir == "" {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err != nil {
 			return fmt.Errorf("volume %s: %w", v.Name, err)
 		}
 	}

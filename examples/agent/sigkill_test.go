@@ -123,7 +123,7 @@ func TestSurvivesSIGKILL(t *testing.T) {
 		if err := cmd.Wait(); !strings.Contains(fmt.Sprint(err), "killed") {
 			t.Fatalf("round %d: %v\n%s", round, err, out)
 		}
-		steps += strings.Count(out.String(), ": ")
+		steps += strings.Count(out.String(), "default/")
 	}
 	t.Logf("%d steps begun in %d lives", steps, rounds)
 
