@@ -607,6 +607,10 @@ func (r *Runtime) sameSandbox(ctx context.Context, target, sandboxID string) (st
 // start failed, is refused with [ErrAlreadyRan]: make its next attempt, or
 // allow it by [WithRestart].
 //
+// A start that had no answer may have happened: a repeated call returns nil
+// while the container runs, and [ErrAlreadyRan] if it has ended meanwhile,
+// which [Runtime.Wait] tells from a start that failed.
+//
 // The error is [ErrSandboxGone] if its sandbox is gone or not running, and
 // [ErrLogLink] if the container runs but its log could not be linked; then a
 // second call tries the link again.

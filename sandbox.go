@@ -363,6 +363,10 @@ func (r *Runtime) loadPause(ctx context.Context) (Image, error) {
 // then its sandbox, which takes the pod's network with it. What is gone or
 // stopped already is fine. The call may take grace and twice the request
 // timeout.
+//
+// A program that has not set up its handler yet ignores the stop signal, as
+// the kernel does for every first process: a stop right after a start may
+// cost the whole grace.
 func (r *Runtime) StopSandbox(ctx context.Context, id string, grace time.Duration) (err error) {
 	seconds := wholeSeconds(grace)
 	limit := r.graceLimit(seconds)

@@ -62,6 +62,12 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	// An image can be removed by force under its containers. Podman removes
 	// the containers with it.
 	"loose images": notPodman,
+	// A mount can be read-only without what is mounted below it.
+	"shallow read-only mounts": func(t *testing.T, w *world) bool {
+		return w.features(t).ReadOnlyNonRecursive && localFiles(t, w)
+	},
+	// The engine's API is too old for some of what dockpod takes.
+	"an old API": func(t *testing.T, w *world) bool { return !w.features(t).ReadOnlyRecursive },
 	// The kernel limits swap.
 	"swap limits": func(t *testing.T, w *world) bool {
 		info, err := w.docker.Info(t.Context())
@@ -87,15 +93,17 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		return held
 	},
 	// The engine sees the files of this machine.
-	"local files": func(_ *testing.T, w *world) bool {
-		remote, ok := w.docker.(*client.Client)
-		return !ok || strings.HasPrefix(remote.DaemonHost(), "unix://")
-	},
+	"local files": localFiles,
 }
 
 func implements[I any](_ *testing.T, w *world) bool {
 	_, ok := w.docker.(I)
 	return ok
+}
+
+func localFiles(_ *testing.T, w *world) bool {
+	remote, ok := w.docker.(*client.Client)
+	return !ok || strings.HasPrefix(remote.DaemonHost(), "unix://")
 }
 
 func notPodman(t *testing.T, w *world) bool { return !w.isPodman(t) }
@@ -106,4 +114,11 @@ func (w *world) isPodman(t *testing.T) bool {
 	must(t, err)
 	_, ok := v.Components["Podman Engine"]
 	return ok
+}
+
+func (w *world) features(t *testing.T) dockpod.Features {
+	t.Helper()
+	info, err := w.rt.Info(t.Context())
+	must(t, err)
+	return info.Features
 }

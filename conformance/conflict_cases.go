@@ -40,12 +40,12 @@ var conflictCases = []testCase{
 		equal(t, "containers", 16, len(w.list(t, dockpod.Filter{})))
 	}},
 	{"a create that is repeated returns what the first one made", func(t *testing.T, w *world) {
-		id := w.lone(t, w.container("app"))
-		equal(t, "ID", id, w.lone(t, w.container("app")))
+		id := w.made(t, w.container("app"))
+		equal(t, "ID", id, w.made(t, w.container("app")))
 	}},
 	{"a holder that never started and differs is replaced", func(t *testing.T, w *world) {
-		first := w.lone(t, w.container("app", "exit", "1"))
-		second := w.lone(t, w.container("app", "exit", "2"))
+		first := w.made(t, w.container("app", "exit", "1"))
+		second := w.made(t, w.container("app", "exit", "2"))
 		if first == second {
 			t.Error("a container of other arguments was returned")
 		}
@@ -53,9 +53,9 @@ var conflictCases = []testCase{
 	}},
 	{"a holder that has exited is replaced", func(t *testing.T, w *world) {
 		c := w.container("app", "exit", "3")
-		first := w.loneUp(t, c)
+		first := w.started(t, c)
 		w.finished(t, first)
-		second := w.lone(t, c)
+		second := w.made(t, c)
 		equal(t, "list", []string{second}, w.ids(t, dockpod.Filter{}))
 		equal(t, "state", dockpod.StateCreated, w.status(t, second).State)
 	}},
@@ -63,15 +63,15 @@ var conflictCases = []testCase{
 		w.needs(t, "failed starts")
 		c := w.container("app")
 		c.Command = []string{"/missing"}
-		first := w.lone(t, c)
+		first := w.made(t, c)
 		fails(t, w.rt.StartContainer(t.Context(), first), dockpod.ErrCannotRun)
-		second := w.lone(t, c)
+		second := w.made(t, c)
 		equal(t, "list", []string{second}, w.ids(t, dockpod.Filter{}))
 	}},
 	{"a holder that runs is left alone and named", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
-		id := w.loneUp(t, c)
-		_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
+		id := w.started(t, c)
+		err := w.unmade(t, c)
 		fails(t, err, dockpod.ErrNameConflict)
 		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
 		if !errdefs.IsConflict(err) {
@@ -81,15 +81,14 @@ var conflictCases = []testCase{
 	}},
 	{"a holder that is paused is left alone", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
-		id := w.loneUp(t, c)
+		id := w.started(t, c)
 		w.pause(t, id)
-		_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
-		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
+		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, w.unmade(t, c)).HolderID)
 		equal(t, "state of the engine", "paused", w.status(t, id).EngineState)
 	}},
 	{"a holder that is being removed gives way", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
-		first := w.loneUp(t, c)
+		first := w.started(t, c)
 		must(t, w.rt.StopContainer(t.Context(), first, 0))
 		var second string
 		must(t, errors.Join(together(2, func(i int) (err error) {
@@ -103,15 +102,13 @@ var conflictCases = []testCase{
 	}},
 	{"a foreign holder is left alone and named", func(t *testing.T, w *world) {
 		id := w.foreign(t, w.owner+"_app_alone_test_alone-uid_0", map[string]string{"foreign": "yes"})
-		_, err := w.rt.CreateContainer(t.Context(), "", w.container("app"), w.pod("alone"))
-		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
+		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, w.unmade(t, w.container("app"))).HolderID)
 		w.raw(t, id) // still there
 	}},
 	{"a holder with the labels of another owner is left alone", func(t *testing.T, w *world) {
 		labels := map[string]string{dockpod.LabelOwner: "another", dockpod.LabelOwnedType: dockpod.TypeContainer}
 		id := w.foreign(t, w.owner+"_app_alone_test_alone-uid_0", labels)
-		_, err := w.rt.CreateContainer(t.Context(), "", w.container("app"), w.pod("alone"))
-		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
+		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, w.unmade(t, w.container("app"))).HolderID)
 		w.raw(t, id)
 	}},
 	{"a name held by a container that cannot be found gets a suffix", func(t *testing.T, w *world) {
@@ -159,7 +156,7 @@ var conflictCases = []testCase{
 		equal(t, "ID", "", id)
 	}},
 	{"what another made under the name is not taken for the lost answer", func(t *testing.T, w *world) {
-		other := w.lone(t, w.container("app", "exit", "1"))
+		other := w.made(t, w.container("app", "exit", "1"))
 		rt := w.through(func(string, createFunc) (container.CreateResponse, error) {
 			return container.CreateResponse{}, io.ErrUnexpectedEOF
 		})

@@ -42,7 +42,7 @@ var containerCases = []testCase{
 	{"a missing executable cannot be run", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Command = []string{"/missing"}
-		err := w.rt.StartContainer(t.Context(), w.lone(t, c))
+		err := w.rt.StartContainer(t.Context(), w.made(t, c))
 		fails(t, err, dockpod.ErrCannotRun)
 		if !errdefs.IsInvalidArgument(err) {
 			t.Errorf("the class of %v is not InvalidArgument", err)
@@ -51,12 +51,12 @@ var containerCases = []testCase{
 	{"a file without the right to execute it cannot be run", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Command = []string{"/plain"}
-		fails(t, w.rt.StartContainer(t.Context(), w.lone(t, c)), dockpod.ErrCannotRun)
+		fails(t, w.rt.StartContainer(t.Context(), w.made(t, c)), dockpod.ErrCannotRun)
 	}},
 	{"a user that the image does not know fails the start", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
 		c.SecurityContext.RunAsUserName = "unknown"
-		err := w.rt.StartContainer(t.Context(), w.lone(t, c))
+		err := w.rt.StartContainer(t.Context(), w.made(t, c))
 		if err == nil || errors.Is(err, dockpod.ErrCannotRun) || errors.Is(err, dockpod.ErrContainerNotFound) {
 			t.Errorf("error is %v; want one of the engine's own", err)
 		}
@@ -74,7 +74,7 @@ var containerCases = []testCase{
 		} {
 			c := w.container("app", "sleep")
 			failure.spoilt(&c)
-			id := w.lone(t, c)
+			id := w.made(t, c)
 			if err := w.rt.StartContainer(t.Context(), id); err == nil {
 				t.Errorf("%s was started", failure.of)
 			}
@@ -338,7 +338,7 @@ var containerCases = []testCase{
 		w.needs(t, "swap limits")
 		c := w.container("app", "sleep")
 		c.Resources = dockpod.Resources{MemoryLimit: 64 << 20, CPUShares: 256, CPUQuota: 20000, CPUPeriod: 100000}
-		id := w.loneUp(t, c)
+		id := w.started(t, c)
 		must(t, w.rt.UpdateContainer(t.Context(), id, dockpod.Resources{MemoryLimit: 128 << 20, CPUQuota: 50000}))
 		want := dockpod.Resources{MemoryLimit: 128 << 20, MemorySwapLimit: 128 << 20, CPUShares: 256, CPUQuota: 50000, CPUPeriod: 100000}
 		equal(t, "resources", want, w.status(t, id).Resources)
@@ -375,8 +375,8 @@ var containerCases = []testCase{
 		fails(t, w.rt.RemoveContainer(t.Context(), id), dockpod.ErrNotManaged)
 	}},
 	{"statuses come in the order asked for, each with an error of its own", func(t *testing.T, w *world) {
-		first := w.lone(t, w.container("first"))
-		second := w.lone(t, w.container("second"))
+		first := w.made(t, w.container("first"))
+		second := w.made(t, w.container("second"))
 		ids := []string{second, w.gone(t), first, second}
 		var got []string
 		for st, err := range w.rt.ContainerStatuses(t.Context(), ids...) {
@@ -413,7 +413,7 @@ var containerCases = []testCase{
 		w.needs(t, "exact order")
 		var want []string
 		for _, name := range []string{"b", "c", "a"} {
-			want = slices.Insert(want, 0, w.lone(t, w.container(name)))
+			want = slices.Insert(want, 0, w.made(t, w.container(name)))
 		}
 		equal(t, "list", want, idsOf(w.list(t, dockpod.Filter{})))
 	}},
@@ -457,7 +457,7 @@ var containerCases = []testCase{
 	{"a label's value may be empty or hold an equals sign", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Labels = map[string]string{"empty": "", "sum": "a=b=c"}
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		for _, f := range []struct {
 			key, value string
 			want       []string
@@ -482,7 +482,7 @@ var containerCases = []testCase{
 	{"a prefix of several containers is an error", func(t *testing.T, w *world) {
 		used := map[string]bool{}
 		for c := w.container("app"); ; c.Attempt++ { // 17 have two of one first digit
-			digit := w.lone(t, c)[:1]
+			digit := w.made(t, c)[:1]
 			if used[digit] {
 				_, err := w.rt.ListContainers(t.Context(), dockpod.Filter{ID: digit, IDPrefix: true})
 				equal(t, "field", "Filter.ID", refused[*dockpod.FieldError](t, err).Field)
@@ -500,7 +500,7 @@ var containerCases = []testCase{
 	}},
 	{"what failed to start is listed as exited, and by a fast list as created", func(t *testing.T, w *world) {
 		w.needs(t, "failed starts")
-		id, fresh := w.failed(t), w.lone(t, w.container("fresh"))
+		id, fresh := w.failed(t), w.made(t, w.container("fresh"))
 		equal(t, "exited", []string{id}, w.ids(t, dockpod.Filter{State: dockpod.StateExited}))
 		equal(t, "created", []string{fresh}, w.ids(t, dockpod.Filter{State: dockpod.StateCreated}))
 		equal(t, "fast", sorted(fresh, id), w.ids(t, dockpod.Filter{State: dockpod.StateCreated, Fast: true}))
@@ -528,7 +528,7 @@ var containerCases = []testCase{
 		c := w.container("app")
 		c.Labels = map[string]string{"empty": "", "sum": "a=b", "größe ✓": "日本 \n\t", dockpod.LabelPodName: "alone"}
 		c.Annotations = map[string]string{"empty": "", "json": `{"a": ["x", 1]}`, "empty/größe": "✓", dockpod.LabelRestartCount: "3"}
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		st, entry := w.status(t, id), w.list(t, dockpod.Filter{ID: id})[0]
 		equal(t, "labels of the status", c.Labels, st.Labels)
 		equal(t, "annotations of the status", c.Annotations, st.Annotations)
@@ -546,7 +546,7 @@ var containerCases = []testCase{
 	{"a name has the pod and the attempt", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Attempt = 4294967295
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		want := dockpod.Name{Container: "app", Pod: "alone", Namespace: "test", UID: "alone-uid", Attempt: 4294967295}
 		equal(t, "name", want, w.status(t, id).Name)
 		equal(t, "the engine's", "/"+w.owner+"_app_alone_test_alone-uid_4294967295", "/"+strings.TrimPrefix(w.raw(t, id).Name, "/"))
@@ -554,7 +554,7 @@ var containerCases = []testCase{
 	{"a container that was renamed is known by its labels", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Attempt = 3
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		name, labels := w.status(t, id).Name, w.raw(t, id).Config.Labels
 		must(t, w.rt.RemoveContainer(t.Context(), id))
 		renamed := w.foreign(t, "renamed-"+w.owner, labels)

@@ -2,12 +2,14 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
@@ -81,15 +83,15 @@ var createCases = []testCase{
 	{"a stop sends the stop signal of the configuration", func(t *testing.T, w *world) {
 		c := w.container("app", "stubborn")
 		c.StopSignal = "SIGHUP"
-		id := w.loneUp(t, c)
+		id := w.started(t, c)
 		w.hears(t, id, "up")
-		must(t, w.rt.StopContainer(t.Context(), id, 1))
+		must(t, w.rt.StopContainer(t.Context(), id, time.Second))
 		equal(t, "output", "up\ngot SIGHUP\n", w.said(t, id))
 	}},
 	{"a terminal and an open input are the container's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.TTY, c.Stdin = true, true
-		st := w.status(t, w.lone(t, c))
+		st := w.status(t, w.made(t, c))
 		equal(t, "TTY and Stdin", []bool{true, true}, []bool{st.TTY, st.Stdin})
 		st = w.status(t, w.alone(t))
 		equal(t, "without", []bool{false, false}, []bool{st.TTY, st.Stdin})
@@ -98,13 +100,13 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.Stdin, c.StdinOnce = true, true
-		equal(t, "StdinOnce", true, w.raw(t, w.lone(t, c)).Config.StdinOnce)
+		equal(t, "StdinOnce", true, w.raw(t, w.made(t, c)).Config.StdinOnce)
 	}},
 	{"an image's health check is turned off unless one is asked for", func(t *testing.T, w *world) {
 		equal(t, "without", []string{"NONE"}, w.raw(t, w.alone(t)).Config.Healthcheck.Test)
 		c := w.container("app")
 		c.Healthcheck = &dockpod.Healthcheck{Command: []string{prog.Path, "exit", "0"}}
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		equal(t, "with", []string{"CMD", prog.Path, "exit", "0"}, w.raw(t, id).Config.Healthcheck.Test)
 	}},
 	{"no engine restarts a container by itself", func(t *testing.T, w *world) {
@@ -128,7 +130,7 @@ var createCases = []testCase{
 		} {
 			c := w.container("app")
 			c.SecurityContext = user.SecurityContext
-			id := w.lone(t, c)
+			id := w.made(t, c)
 			equal(t, "user", user.want, w.raw(t, id).Config.User)
 		}
 	}},
@@ -140,7 +142,7 @@ var createCases = []testCase{
 	{"a container has the privileges asked for", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.SecurityContext = dockpod.SecurityContext{Privileged: true, ReadonlyRootfs: true, SupplementalGroups: []int64{5, 6}}
-		host := w.raw(t, w.lone(t, c)).HostConfig
+		host := w.raw(t, w.made(t, c)).HostConfig
 		equal(t, "privileged, read-only root", []bool{true, true}, []bool{host.Privileged, host.ReadonlyRootfs})
 		equal(t, "groups", []string{"5", "6"}, host.GroupAdd)
 	}},
@@ -148,14 +150,14 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.SecurityContext.Capabilities = &dockpod.Capabilities{Add: []string{"net_admin"}, Drop: []string{"CAP_CHOWN"}}
-		host := w.raw(t, w.lone(t, c)).HostConfig
+		host := w.raw(t, w.made(t, c)).HostConfig
 		equal(t, "added", []string{"CAP_NET_ADMIN"}, []string(host.CapAdd))
 		equal(t, "dropped", []string{"CAP_CHOWN"}, []string(host.CapDrop))
 	}},
 	{"a process may be kept from new privileges", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.SecurityContext.NoNewPrivs = true
-		if opts := w.raw(t, w.lone(t, c)).HostConfig.SecurityOpt; !slices.Contains(opts, "no-new-privileges") {
+		if opts := w.raw(t, w.made(t, c)).HostConfig.SecurityOpt; !slices.Contains(opts, "no-new-privileges") {
 			t.Errorf("security options are %q", opts)
 		}
 	}},
@@ -241,13 +243,13 @@ var createCases = []testCase{
 			MemoryLimit: 64 << 20, MemorySwapLimit: 96 << 20, CPUShares: 256, CPUQuota: 50000, CPUPeriod: 100000,
 			CpusetCpus: "0", CpusetMems: "0", PidsLimit: 20, OOMScoreAdj: 500,
 		}
-		equal(t, "resources", c.Resources, w.status(t, w.lone(t, c)).Resources)
+		equal(t, "resources", c.Resources, w.status(t, w.made(t, c)).Resources)
 	}},
 	{"a memory limit without a word of swap allows none", func(t *testing.T, w *world) {
 		w.needs(t, "swap limits")
 		c := w.container("app")
 		c.Resources.MemoryLimit = 64 << 20
-		res := w.status(t, w.lone(t, c)).Resources
+		res := w.status(t, w.made(t, c)).Resources
 		equal(t, "memory and swap", []int64{64 << 20, 64 << 20}, []int64{res.MemoryLimit, res.MemorySwapLimit})
 	}},
 	{"a container that was given limits runs", func(t *testing.T, w *world) {
@@ -259,16 +261,26 @@ var createCases = []testCase{
 		equal(t, "unsaid", 64<<20, int(w.raw(t, w.alone(t)).HostConfig.ShmSize))
 		c := w.container("app")
 		c.ShmSize = 8 << 20
-		equal(t, "said", 8<<20, int(w.raw(t, w.lone(t, c)).HostConfig.ShmSize))
+		equal(t, "said", 8<<20, int(w.raw(t, w.made(t, c)).HostConfig.ShmSize))
 	}},
 	{"limits of the process are the container's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Ulimits = []dockpod.Ulimit{{Name: "nofile", Soft: 256, Hard: 512}}
-		host := w.raw(t, w.lone(t, c)).HostConfig
+		host := w.raw(t, w.made(t, c)).HostConfig
 		i := slices.IndexFunc(host.Ulimits, func(u *container.Ulimit) bool { return strings.HasSuffix(strings.ToLower(u.Name), "nofile") })
 		if i < 0 || host.Ulimits[i].Soft != 256 || host.Ulimits[i].Hard != 512 {
 			t.Errorf("limits are %v", host.Ulimits)
 		}
+	}},
+	{"an init, a grace and further hosts are the engine's to give", func(t *testing.T, w *world) {
+		w.needs(t, "exact inspections")
+		grace, yes := 1500*time.Millisecond, true
+		c := w.container("app")
+		c.Init, c.StopTimeout, c.ExtraHosts = &yes, &grace, map[string]string{"db": "192.0.2.1"}
+		info := w.raw(t, w.made(t, c))
+		equal(t, "init", &yes, info.HostConfig.Init)
+		equal(t, "whole seconds of grace", 2, *info.Config.StopTimeout)
+		equal(t, "hosts", []string{"db:192.0.2.1"}, info.HostConfig.ExtraHosts)
 	}},
 	{"the pod's cgroup is spelled for the engine's driver", func(t *testing.T, w *world) {
 		info, err := w.rt.Info(t.Context())
@@ -285,7 +297,7 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.Devices = []dockpod.Device{{HostPath: "/dev/null", ContainerPath: "/dev/nothing"}, {HostPath: "/dev/zero", Permissions: "r"}}
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		want := []container.DeviceMapping{
 			{PathOnHost: "/dev/null", PathInContainer: "/dev/nothing", CgroupPermissions: "rwm"},
 			{PathOnHost: "/dev/zero", PathInContainer: "/dev/zero", CgroupPermissions: "r"},
@@ -299,7 +311,7 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app", "print", "fine")
 		c.Mounts = []dockpod.Mount{{Type: dockpod.MountTmpfs, Target: "/t", SizeBytes: 1 << 20, Mode: 0o700}}
-		id := w.loneUp(t, c)
+		id := w.started(t, c)
 		equal(t, "exit code", 0, w.finished(t, id).ExitCode)
 		equal(t, "mounts", []dockpod.MountStatus{{Type: dockpod.MountTmpfs, Target: "/t"}}, w.status(t, id).Mounts)
 		options := w.raw(t, id).HostConfig.Mounts[0].TmpfsOptions
@@ -313,7 +325,7 @@ var createCases = []testCase{
 		})
 		c := w.container("app", "print", "fine")
 		c.Mounts = []dockpod.Mount{{Type: dockpod.MountVolume, Source: volume, Target: "/v", ReadOnly: true}}
-		id := w.loneUp(t, c)
+		id := w.started(t, c)
 		equal(t, "exit code", 0, w.finished(t, id).ExitCode)
 		mounts := w.status(t, id).Mounts
 		for i := range mounts { // where the engine keeps it
@@ -329,7 +341,7 @@ var createCases = []testCase{
 		must(t, os.Mkdir(colon, 0o755))
 		c := w.container("app", "print", "fine")
 		c.Mounts = []dockpod.Mount{{Source: plain, Target: "/b", ReadOnly: true}, {Source: colon, Target: "/a"}}
-		id := w.loneUp(t, c)
+		id := w.started(t, c)
 		want := []dockpod.MountStatus{
 			{Type: dockpod.MountBind, Source: colon, Target: "/a", Propagation: dockpod.PropagationPrivate},
 			{Type: dockpod.MountBind, Source: plain, Target: "/b", Propagation: dockpod.PropagationPrivate, ReadOnly: true},
@@ -340,25 +352,29 @@ var createCases = []testCase{
 	{"a mount's propagation is the one asked for", func(t *testing.T, w *world) {
 		w.needs(t, "local files")
 		dir := t.TempDir()
+		want := []dockpod.Propagation{dockpod.PropagationPrivate, dockpod.PropagationHostToContainer, dockpod.PropagationBidirectional}
 		c := w.container("app")
-		for _, p := range []dockpod.Propagation{dockpod.PropagationPrivate, dockpod.PropagationHostToContainer, dockpod.PropagationBidirectional} {
-			c.Mounts = append(c.Mounts, dockpod.Mount{Source: dir, Target: "/" + string(p), Propagation: p})
+		for i, p := range want {
+			c.Mounts = append(c.Mounts, dockpod.Mount{Source: dir, Target: fmt.Sprintf("/%d", i), Propagation: p})
 		}
-		for _, m := range w.status(t, w.lone(t, c)).Mounts {
-			equal(t, "propagation", strings.TrimPrefix(m.Target, "/"), string(m.Propagation))
+		var got []dockpod.Propagation
+		for _, m := range w.status(t, w.made(t, c)).Mounts {
+			got = append(got, m.Propagation)
 		}
+		equal(t, "propagations", want, got)
 	}},
-	{"a kind of mount that the engine lacks is refused by name", func(t *testing.T, w *world) {
-		w.needs(t, "local files")
-		info, err := w.rt.Info(t.Context())
-		must(t, err)
+	{"a read-only mount leaves what is mounted below it alone", func(t *testing.T, w *world) {
+		w.needs(t, "shallow read-only mounts")
 		c := w.container("app")
-		c.Mounts = []dockpod.Mount{{Source: t.TempDir(), Target: "/a", ReadOnly: true, RecursiveReadOnly: true}}
-		_, err = w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
-		if info.Features.ReadOnlyRecursive {
-			must(t, err)
-			return
-		}
+		c.Mounts = []dockpod.Mount{{Source: t.TempDir(), Target: "/a", ReadOnly: true}}
+		equal(t, "non-recursive", true, w.raw(t, w.made(t, c)).HostConfig.Mounts[0].BindOptions.ReadOnlyNonRecursive)
+	}},
+	{"what the engine's API version would drop in silence is refused by name", func(t *testing.T, w *world) {
+		w.needs(t, "an old API")
+		c := w.container("app")
+		c.Mounts = []dockpod.Mount{{Source: "/a", Target: "/a", ReadOnly: true, RecursiveReadOnly: true}, {Type: dockpod.MountImage, Source: w.image, Target: "/b"}}
+		err := w.unmade(t, c)
+		fails(t, err, dockpod.ErrUnsupported)
 		equal(t, "field", "Mounts[0].RecursiveReadOnly", refused[*dockpod.UnsupportedError](t, err).Field)
 	}},
 
@@ -367,7 +383,7 @@ var createCases = []testCase{
 	{"the log's place is remembered before there is a log", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.LogPath = "app/0.log"
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		equal(t, "log path", filepath.ToSlash(w.logs)+"/app/0.log", w.status(t, id).LogPath)
 		equal(t, "without", "", w.status(t, w.alone(t)).LogPath)
 	}},
@@ -375,7 +391,7 @@ var createCases = []testCase{
 		w.needs(t, "exact inspections")
 		c := w.container("app")
 		c.LogConfig = dockpod.LogConfig{Driver: "json-file", Options: map[string]string{"max-size": "1m"}}
-		id := w.lone(t, c)
+		id := w.made(t, c)
 		equal(t, "driver", "json-file", w.status(t, id).LogDriver)
 		equal(t, "max-size", "1m", w.raw(t, id).HostConfig.LogConfig.Config["max-size"])
 	}},
@@ -389,7 +405,7 @@ var createCases = []testCase{
 		for _, ref := range []string{w.image, string(img.ID), strings.TrimPrefix(string(img.ID), "sha256:"), repository + "@" + string(img.ID)} {
 			c := w.container("app", "print", "fine")
 			c.Image = ref
-			id := w.lone(t, c)
+			id := w.made(t, c)
 			st := w.status(t, id)
 			equal(t, "image", ref, st.Image)
 			equal(t, "image ID", string(img.ID), st.ImageID)
@@ -404,10 +420,10 @@ var createCases = []testCase{
 		equal(t, "output", "fine\n", w.output(t, c))
 	}},
 	{"an image that is not there is an error that names it", func(t *testing.T, w *world) {
-		for _, ref := range []string{"dockpod-conformance:absent", "sha256:" + strings.Repeat("0", 64)} {
+		for _, ref := range []string{"dockpod.io/conformance:absent", "sha256:" + strings.Repeat("0", 64)} {
 			c := w.container("app")
 			c.Image = ref
-			_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
+			err := w.unmade(t, c)
 			fails(t, err, dockpod.ErrImageNotFound)
 			if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), ref) {
 				t.Errorf("%v is not of the class NotFound or does not name %q", err, ref)
@@ -446,8 +462,7 @@ var createCases = []testCase{
 	{"the image's labels are not the container's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Labels = map[string]string{"mine": "1"}
-		id := w.lone(t, c)
-		equal(t, "labels", c.Labels, w.status(t, id).Labels)
+		equal(t, "labels", c.Labels, w.status(t, w.made(t, c)).Labels) // the suite's image has one too
 	}},
 
 	// What is refused.
@@ -455,33 +470,31 @@ var createCases = []testCase{
 	{"what cannot be is refused, by the field's name, before the engine is asked", func(t *testing.T, w *world) {
 		spy := &spy{DockerInterface: w.docker}
 		rt := dockpod.New(spy, dockpod.WithOwner(w.owner))
+		type (
+			C = *dockpod.ContainerConfig
+			S = *dockpod.SandboxConfig
+		)
 		for _, wrong := range []struct {
 			field string
-			spoil func(c *dockpod.ContainerConfig, s *dockpod.SandboxConfig)
+			spoil func(C, S)
 		}{
-			{"Name", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.Name = "" }},
-			{"Name", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.Name = "POD" }},
-			{"Name", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.Name = "a_b" }},
-			{"Image", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.Image = "" }},
-			{"WorkingDir", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.WorkingDir = "etc" }},
-			{"Envs[1].Key", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) {
-				c.Envs = []dockpod.EnvVar{{Key: "A"}, {Key: "A=B"}}
+			{"Name", func(c C, _ S) { c.Name = "" }},
+			{"Name", func(c C, _ S) { c.Name = "POD" }},
+			{"Name", func(c C, _ S) { c.Name = "a_b" }},
+			{"Image", func(c C, _ S) { c.Image = "" }},
+			{"WorkingDir", func(c C, _ S) { c.WorkingDir = "etc" }},
+			{"Envs[1].Key", func(c C, _ S) { c.Envs = []dockpod.EnvVar{{Key: "A"}, {Key: "A=B"}} }},
+			{"Mounts[0].Target", func(c C, _ S) { c.Mounts = []dockpod.Mount{{Source: "/a", Target: "b"}} }},
+			{"Mounts[1].Target", func(c C, _ S) {
+				c.Mounts = []dockpod.Mount{{Source: "/a", Target: "/b"}, {Source: "/c", Target: "/b/"}}
 			}},
-			{"Mounts[0].Target", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) {
-				c.Mounts = []dockpod.Mount{{Source: "/a", Target: "b"}}
-			}},
-			{"Mounts[1].Target", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) {
-				c.Mounts = []dockpod.Mount{{Type: dockpod.MountTmpfs, Target: "/a"}, {Type: dockpod.MountTmpfs, Target: "/a/"}}
-			}},
-			{"StdinOnce", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.StdinOnce = true }},
-			{"StopSignal", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.StopSignal = "65" }},
-			{"Resources.MemoryLimit", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.Resources.MemoryLimit = 1 }},
-			{"SecurityContext.RunAsGroup", func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) { c.SecurityContext.RunAsGroup = new(int64) }},
-			{`labels["io.dockpod.mine"]`, func(c *dockpod.ContainerConfig, _ *dockpod.SandboxConfig) {
-				c.Labels = map[string]string{"io.dockpod.mine": ""}
-			}},
-			{"SandboxConfig.UID", func(_ *dockpod.ContainerConfig, s *dockpod.SandboxConfig) { s.UID = "" }},
-			{"SandboxConfig.LogDirectory", func(_ *dockpod.ContainerConfig, s *dockpod.SandboxConfig) { s.LogDirectory = "logs" }},
+			{"StdinOnce", func(c C, _ S) { c.StdinOnce = true }},
+			{"StopSignal", func(c C, _ S) { c.StopSignal = "65" }},
+			{"Resources.MemoryLimit", func(c C, _ S) { c.Resources.MemoryLimit = 1 }},
+			{"SecurityContext.RunAsGroup", func(c C, _ S) { c.SecurityContext.RunAsGroup = new(int64) }},
+			{`labels["io.dockpod.mine"]`, func(c C, _ S) { c.Labels = map[string]string{"io.dockpod.mine": ""} }},
+			{"SandboxConfig.UID", func(_ C, s S) { s.UID = "" }},
+			{"SandboxConfig.LogDirectory", func(_ C, s S) { s.LogDirectory = "logs" }},
 		} {
 			c, s := w.container("app"), w.pod("alone")
 			wrong.spoil(&c, &s)
@@ -490,10 +503,20 @@ var createCases = []testCase{
 		}
 		equal(t, "calls of the engine", 0, int(spy.calls.Load()))
 	}},
+	{"a label that contradicts the pod is refused", func(t *testing.T, w *world) {
+		c := w.container("app")
+		c.Labels = map[string]string{dockpod.LabelPodUID: "another"}
+		equal(t, "field", `labels["io.kubernetes.pod.uid"]`, refused[*dockpod.FieldError](t, w.unmade(t, c)).Field)
+	}},
+	{"a log cannot leave the pod's directory", func(t *testing.T, w *world) {
+		c := w.container("app")
+		c.LogPath = "../0.log"
+		equal(t, "field", "LogPath", refused[*dockpod.FieldError](t, w.unmade(t, c)).Field)
+	}},
 	{"what no engine can do is refused, not dropped", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Resources.HugepageLimits = map[string]int64{"2MB": 4 << 20}
-		_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
+		err := w.unmade(t, c)
 		fails(t, err, dockpod.ErrUnsupported)
 		equal(t, "field", "Resources.HugepageLimits", refused[*dockpod.UnsupportedError](t, err).Field)
 	}},

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
@@ -516,19 +517,28 @@ var sandboxCases = []testCase{
 		equal(t, "pinned", true, img.Pinned)
 		fails(t, w.rt.RemoveImage(t.Context(), a.ImageID), dockpod.ErrImageInUse)
 	}},
+	{"a sandbox's image that was pruned meanwhile is loaded again", func(t *testing.T, w *world) {
+		rt := w.on(&pruned{DockerInterface: w.docker, ImageLoader: w.docker.(dockpod.ImageLoader)})
+		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
+		must(t, err)
+		equal(t, "state", dockpod.SandboxReady, w.pods(t, id).State)
+	}},
 	{"a sandbox's image can be chosen, and stays for who chose it", func(t *testing.T, w *world) {
 		rt := w.with(dockpod.WithSandboxImage(w.image))
 		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
 		must(t, err)
 		st := w.pods(t, id)
 		equal(t, "reference asked for", w.image, st.Image)
+		equal(t, "image", w.img(t, w.image).ID.Encoded(), strings.TrimPrefix(st.ImageID, "sha256:"))
+
+		must(t, rt.RemoveSandbox(t.Context(), id))
 		mine, err := rt.ImageStatus(t.Context(), w.image)
 		must(t, err)
-		equal(t, "pinned", true, mine.Pinned)
-		equal(t, "image", mine.ID.Encoded(), strings.TrimPrefix(st.ImageID, "sha256:"))
-		theirs, err := w.rt.ImageStatus(t.Context(), w.image)
+		listed, err := rt.ListImages(t.Context(), dockpod.ImageFilter{Ref: w.image})
 		must(t, err)
-		equal(t, "pinned for others", false, theirs.Pinned)
+		equal(t, "pinned, listed as pinned, pinned for others", []bool{true, true, false}, []bool{mine.Pinned, listed[0].Pinned, w.img(t, w.image).Pinned})
+		fails(t, rt.RemoveImage(t.Context(), w.image), dockpod.ErrImageInUse)
+		must(t, w.rt.RemoveImage(t.Context(), w.image))
 	}},
 }
 
@@ -702,4 +712,19 @@ func (d unanswered) ContainerCreate(ctx context.Context, c *container.Config, h 
 		return container.CreateResponse{}, err
 	}
 	return container.CreateResponse{}, context.DeadlineExceeded
+}
+
+// pruned is an engine that lacks the image of the first container made.
+type pruned struct {
+	dockpod.DockerInterface
+	dockpod.ImageLoader
+	made bool
+}
+
+func (d *pruned) ContainerCreate(ctx context.Context, c *container.Config, h *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (container.CreateResponse, error) {
+	if !d.made {
+		d.made = true
+		return container.CreateResponse{}, fmt.Errorf("no such image: %s: %w", c.Image, errdefs.ErrNotFound)
+	}
+	return d.DockerInterface.ContainerCreate(ctx, c, h, n, p, name)
 }

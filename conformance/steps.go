@@ -64,15 +64,40 @@ func together(n int, f func(i int) error) []error {
 	return errs
 }
 
+// made creates a container without a sandbox, which is the quickest to have.
+func (w *world) made(t *testing.T, c dockpod.ContainerConfig) string {
+	t.Helper()
+	return w.create(t, "", c, w.pod("alone"))
+}
+
+// unmade creates such a container, which is to fail, and returns why.
+func (w *world) unmade(t *testing.T, c dockpod.ContainerConfig) error {
+	t.Helper()
+	id, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
+	switch {
+	case err == nil:
+		t.Fatal("the container was created")
+	case id != "":
+		t.Errorf("the ID is %q beside the error %v", id, err)
+	}
+	return err
+}
+
+// started creates and starts such a container.
+func (w *world) started(t *testing.T, c dockpod.ContainerConfig) string {
+	t.Helper()
+	return w.start(t, "", c, w.pod("alone"))
+}
+
 // attempts keeps the names of containers apart that are made alone.
 var attempts atomic.Uint32
 
-// alone creates a container without a sandbox, which is the quickest to have.
+// alone makes a container that runs a command of the suite's program.
 func (w *world) alone(t *testing.T, args ...string) string {
 	t.Helper()
 	c := w.container("app", args...)
 	c.Attempt = attempts.Add(1)
-	return w.lone(t, c)
+	return w.made(t, c)
 }
 
 // run starts a container.
@@ -106,7 +131,7 @@ func (w *world) failed(t *testing.T) string {
 	t.Helper()
 	c := w.container("app")
 	c.Command = []string{"/missing"}
-	id := w.lone(t, c)
+	id := w.made(t, c)
 	if err := w.rt.StartContainer(t.Context(), id); err == nil {
 		t.Fatal("a missing executable was started")
 	}
@@ -210,8 +235,7 @@ func (w *world) said(t *testing.T, id string) string {
 // output runs a container alone to its end and returns what it wrote.
 func (w *world) output(t *testing.T, c dockpod.ContainerConfig) string {
 	t.Helper()
-	id := w.lone(t, c)
-	w.run(t, id)
+	id := w.started(t, c)
 	w.finished(t, id)
 	return w.said(t, id)
 }

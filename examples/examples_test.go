@@ -122,11 +122,29 @@ func TestNoEngine(t *testing.T) {
 	golden(t, "quickstart", "Engine: the fake, in memory\n"+rest)
 }
 
-func TestEngineThatDoesNotAnswer(t *testing.T) {
-	out, err := example(t, "quickstart", "-engine", "unix://"+filepath.Join(t.TempDir(), "none.sock")).CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(string(out), "error: ") {
-		t.Errorf("%v, want exit code 1; it says:\n%s", err, out)
+func TestRefusals(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		example string
+		args    []string
+		want    int
+	}{
+		{"the engine that was asked for does not answer", "quickstart", []string{"-engine", "unix://" + filepath.Join(t.TempDir(), "none.sock")}, 1},
+		{"no engine's endpoint", "quickstart", []string{"-engine", "docker"}, 1},
+		{"an argument", "quickstart", []string{"now"}, 2},
+		{"no such folder", "agent", []string{"-engine", "fake://", "-manifests", filepath.Join(t.TempDir(), "none")}, 1},
+		{"an agent that would take a kubelet's pods for its own", "agent", []string{"-engine", "fake://", "-owner", ""}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var stderr strings.Builder
+			cmd := example(t, test.example, test.args...)
+			cmd.Stderr = &stderr
+			err := cmd.Run()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != test.want || stderr.Len() == 0 {
+				t.Errorf("%v, want exit code %d; it says:\n%s", err, test.want, stderr.String())
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -33,6 +34,9 @@ func main() {
 		down      = flag.Bool("down", false, "remove all pods of this owner and leave")
 	)
 	demo.Main("agent keeps the pods of a folder running: go run ./examples/agent", func(ctx context.Context, e *demo.Engine) error {
+		if *owner == "" {
+			return errors.New("-owner is empty: every pod of a kubelet on this engine would be removed")
+		}
 		a := &agent{
 			rt:      dockpod.New(e.Docker, dockpod.WithOwner(*owner)),
 			every:   *every,
@@ -52,13 +56,13 @@ func main() {
 		if err := a.run(ctx, *once || *down); err != nil {
 			return err
 		}
-		if ctx.Err() != nil && e.Fake == nil {
+		switch {
+		case ctx.Err() == nil:
+			return a.print(ctx)
+		case e.Fake == nil:
 			fmt.Println("The pods go on. Start the agent again to look after them, or with -down to remove them.")
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		return a.print(ctx)
+		return nil
 	})
 }
 

@@ -110,5 +110,9 @@ func openDocker(ctx context.Context, endpoint string) (*Engine, error) {
 		docker.Close()
 		return nil, err
 	}
-	return &Engine{Docker: docker, Name: fmt.Sprintf("Docker %s at %s", v.Engine, docker.DaemonHost()), close: docker.Close}, nil
+	name := "Docker " + v.Engine
+	if podman := v.Components["Podman Engine"]; podman != "" {
+		name = "Podman " + podman
+	}
+	return &Engine{Docker: docker, Name: name + " at " + docker.DaemonHost(), close: docker.Close}, nil
 }
