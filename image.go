@@ -480,6 +480,9 @@ func (r *Runtime) ListImages(ctx context.Context, f ImageFilter) (list []Image, 
 		}
 	}
 	all, err := r.docker.ImageList(ctx, image.ListOptions{})
+	for try := 1; try < listTries && errors.Is(classify(verbImage, "", err), ErrImageNotFound); try++ {
+		all, err = r.docker.ImageList(ctx, image.ListOptions{})
+	}
 	if err != nil {
 		return nil, classify(verbOther, "", err)
 	}
@@ -497,6 +500,10 @@ func (r *Runtime) ListImages(ctx context.Context, f ImageFilter) (list []Image, 
 	}
 	return list, nil
 }
+
+// listTries is how often Podman is asked for the list of images: it answers
+// that one is not known which was removed while the list was made.
+const listTries = 3
 
 // ImageStatus returns the image that ref asks for: a name, for which the rules
 // of [Image.Matches] hold and ":latest" is the default tag, or a full ID, with

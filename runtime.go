@@ -456,10 +456,10 @@ func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.
 		if errors.As(*err, &done) && done.Op == op && done.Target == target {
 			return
 		}
-		if ctx.Err() != nil && errors.Is(*err, ErrUnreachable) {
-			// The HTTP client reports a cause of the caller's own in place
-			// of the context's error, and so looks like a lost engine.
-			*err = fmt.Errorf("%w: %v", ctx.Err(), context.Cause(ctx))
+		if cause := context.Cause(ctx); cause != nil && !isContextError(cause) {
+			// The HTTP client reports a cause of the caller's own in place of
+			// the context's error, which looks like a failure of the engine.
+			*err = fmt.Errorf("%w: %v", ctx.Err(), *err)
 		}
 		if isContextError(*err) && context.Cause(ctx) == errOurDeadline {
 			*err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, *err)}

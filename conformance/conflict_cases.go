@@ -168,18 +168,13 @@ var conflictCases = []testCase{
 	// Whose a container is.
 
 	{"two owners and a kubelet make the same pod and see nothing of each other", func(t *testing.T, w *world) {
+		runtimes := []*dockpod.Runtime{w.rt, w.other(t), w.kubelet()}
 		var ids []string
-		runtimes := []*dockpod.Runtime{w.rt, w.other(t), w.kubelet(t)}
-		s := w.pod("pod")
-		s.UID = w.owner // the kubelet's format has no other place for it
 		for _, rt := range runtimes {
-			id, err := rt.CreateContainer(t.Context(), "", w.container("app"), s)
-			must(t, err)
-			t.Cleanup(func() { rt.RemoveContainer(context.WithoutCancel(t.Context()), id) })
-			ids = append(ids, id)
+			ids = append(ids, w.madeBy(t, rt))
 		}
 		for i, rt := range runtimes {
-			list, err := rt.ListContainers(t.Context(), dockpod.Filter{Labels: nil})
+			list, err := rt.ListContainers(t.Context(), dockpod.Filter{Fast: true})
 			must(t, err)
 			for j, id := range ids {
 				if seen := slices.Contains(idsOf(list), id); seen != (i == j) {
@@ -189,18 +184,16 @@ var conflictCases = []testCase{
 		}
 	}},
 	{"another owner's container is not touched", func(t *testing.T, w *world) {
-		w.untouched(t, w.other(t))
+		w.untouched(t, w.rt, w.other(t))
 	}},
 	{"a kubelet's container is not touched", func(t *testing.T, w *world) {
-		w.untouched(t, w.kubelet(t))
+		w.untouched(t, w.rt, w.kubelet())
 	}},
 	{"a kubelet does not touch an owner's container", func(t *testing.T, w *world) {
-		k := *w
-		k.rt = w.kubelet(t)
-		k.untouched(t, w.rt)
+		w.untouched(t, w.kubelet(), w.rt)
 	}},
 	{"a container that nobody labelled is not touched", func(t *testing.T, w *world) {
-		w.leaves(t, w.foreign(t, w.owner+"-foreign", nil))
+		w.leaves(t, w.rt, w.foreign(t, w.owner+"-foreign", nil))
 	}},
 	{"another owner's sandbox is not touched", func(t *testing.T, w *world) {
 		o := *w
@@ -226,51 +219,62 @@ var conflictCases = []testCase{
 	}},
 }
 
-// kubelet returns a Runtime that writes the kubelet's own format. What it makes
-// is not the world's to clean.
-func (w *world) kubelet(t *testing.T) *dockpod.Runtime {
-	t.Helper()
-	return dockpod.New(w.docker)
-}
+// kubelet returns a Runtime that writes and reads the kubelet's own format.
+func (w *world) kubelet() *dockpod.Runtime { return dockpod.New(w.docker) }
 
-// untouched has a container run by owner, which w.rt is to leave alone.
-func (w *world) untouched(t *testing.T, owner *dockpod.Runtime) {
+// madeBy has a Runtime make a container, and remove it in the end. A kubelet's
+// is one among others on the engine, so the pod's UID tells whose it is.
+func (w *world) madeBy(t *testing.T, rt *dockpod.Runtime) string {
 	t.Helper()
 	s := w.pod("pod")
 	s.UID = w.owner
-	id, err := owner.CreateContainer(t.Context(), "", w.container("app", "sleep"), s)
+	id, err := rt.CreateContainer(t.Context(), "", w.container("app", "sleep"), s)
 	must(t, err)
-	t.Cleanup(func() { owner.RemoveContainer(context.WithoutCancel(t.Context()), id) })
+	t.Cleanup(func() {
+		if err := rt.RemoveContainer(context.WithoutCancel(t.Context()), id); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+	})
+	return id
+}
+
+// untouched has a container run by owner, which rt is to leave alone.
+func (w *world) untouched(t *testing.T, rt, owner *dockpod.Runtime) {
+	t.Helper()
+	id := w.madeBy(t, owner)
 	must(t, owner.StartContainer(t.Context(), id))
-	w.leaves(t, id)
+	w.leaves(t, rt, id)
 	st, err := owner.ContainerStatus(t.Context(), id)
 	must(t, err)
 	equal(t, "state", dockpod.StateRunning, st.State)
 }
 
-// leaves has every method refuse a container by its ID.
-func (w *world) leaves(t *testing.T, id string) {
+// leaves has every method of rt refuse a container by its ID.
+func (w *world) leaves(t *testing.T, rt *dockpod.Runtime, id string) {
 	t.Helper()
-	ctx := t.Context()
-	_, err := w.rt.ContainerStatus(ctx, id)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel() // should it wait for a container that runs
+	_, err := rt.ContainerStatus(ctx, id)
 	fails(t, err, dockpod.ErrNotManaged)
-	for _, err := range w.rt.ContainerStatuses(ctx, id) {
+	for _, err := range rt.ContainerStatuses(ctx, id) {
 		fails(t, err, dockpod.ErrNotManaged)
 	}
-	_, err = w.rt.Wait(ctx, id)
+	_, err = rt.Wait(ctx, id)
 	fails(t, err, dockpod.ErrNotManaged)
-	fails(t, w.rt.StartContainer(ctx, id), dockpod.ErrNotManaged)
-	fails(t, w.rt.StopContainer(ctx, id, 0), dockpod.ErrNotManaged)
-	fails(t, w.rt.RemoveContainer(ctx, id), dockpod.ErrNotManaged)
+	fails(t, rt.StartContainer(ctx, id), dockpod.ErrNotManaged)
+	fails(t, rt.StopContainer(ctx, id, 0), dockpod.ErrNotManaged)
+	fails(t, rt.RemoveContainer(ctx, id), dockpod.ErrNotManaged)
 	if w.has(t, "signals") {
-		fails(t, w.rt.Kill(ctx, id, ""), dockpod.ErrNotManaged)
+		fails(t, rt.Kill(ctx, id, ""), dockpod.ErrNotManaged)
 	}
 	if w.has(t, "updates") {
-		fails(t, w.rt.UpdateContainer(ctx, id, dockpod.Resources{CPUShares: 2}), dockpod.ErrNotManaged)
+		fails(t, rt.UpdateContainer(ctx, id, dockpod.Resources{CPUShares: 2}), dockpod.ErrNotManaged)
 	}
-	_, err = w.rt.CreateContainer(ctx, id, w.container("app"), w.pod("pod"))
+	_, err = rt.CreateContainer(ctx, id, w.container("other"), w.pod("pod"))
 	fails(t, err, dockpod.ErrNotManaged)
-	equal(t, "list", []string{}, w.ids(t, dockpod.Filter{ID: id}))
+	list, err := rt.ListContainers(ctx, dockpod.Filter{ID: id})
+	must(t, err)
+	equal(t, "list", []string{}, idsOf(list))
 	w.raw(t, id) // still there
 }
 

@@ -132,8 +132,7 @@ var containerCases = []testCase{
 
 	{"a start without the sandbox is ErrSandboxGone, not a container that is not found", func(t *testing.T, w *world) {
 		w.needs(t, "loose sandboxes")
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		id := w.create(t, sandbox, w.container("app", "sleep"), s)
 		w.tear(t, sandbox)
 		err := w.rt.StartContainer(t.Context(), id)
@@ -144,16 +143,14 @@ var containerCases = []testCase{
 	}},
 	{"a start in a sandbox that was stopped is ErrSandboxGone", func(t *testing.T, w *world) {
 		w.needs(t, "loose sandboxes")
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		id := w.create(t, sandbox, w.container("app", "sleep"), s)
 		must(t, w.rt.StopSandbox(t.Context(), sandbox, 0))
 		fails(t, w.rt.StartContainer(t.Context(), id), dockpod.ErrSandboxGone)
 	}},
 	{"a restart that fails leaves the outcome of the run before", func(t *testing.T, w *world) {
 		w.needs(t, "loose sandboxes")
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		id := w.start(t, sandbox, w.container("app", "exit", "3"), s)
 		before := w.finished(t, id)
 		w.tear(t, sandbox)
@@ -168,8 +165,7 @@ var containerCases = []testCase{
 	}},
 	{"containers without their sandbox are orphans", func(t *testing.T, w *world) {
 		w.needs(t, "loose sandboxes")
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		id := w.create(t, sandbox, w.container("app"), s)
 		w.alone(t) // never had one
 		orphans := func() []string {
@@ -367,7 +363,7 @@ var containerCases = []testCase{
 		equal(t, "length", 64, len(id))
 	}},
 	{"a sandbox is no container", func(t *testing.T, w *world) {
-		id := w.sandbox(t, w.pod("pod"))
+		id, _ := w.ready(t)
 		_, err := w.rt.ContainerStatus(t.Context(), id)
 		fails(t, err, dockpod.ErrNotManaged)
 		fails(t, w.rt.StartContainer(t.Context(), id), dockpod.ErrNotManaged)
@@ -405,8 +401,8 @@ var containerCases = []testCase{
 		}
 	}},
 	{"a list has the containers and not the sandboxes", func(t *testing.T, w *world) {
-		s := w.pod("pod")
-		id := w.create(t, w.sandbox(t, s), w.container("app"), s)
+		sandbox, s := w.ready(t)
+		id := w.create(t, sandbox, w.container("app"), s)
 		equal(t, "list", []string{id}, w.ids(t, dockpod.Filter{}))
 	}},
 	{"a list has the newest first", func(t *testing.T, w *world) {
@@ -418,8 +414,7 @@ var containerCases = []testCase{
 		equal(t, "list", want, idsOf(w.list(t, dockpod.Filter{})))
 	}},
 	{"the conditions of a filter hold together", func(t *testing.T, w *world) {
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		labelled := func(name, tier string) dockpod.ContainerConfig {
 			c := w.container(name, "sleep")
 			c.Labels = map[string]string{"tier": tier, "of": "shop"}
@@ -515,11 +510,11 @@ var containerCases = []testCase{
 	{"list and status agree on what has exited", func(t *testing.T, w *world) { w.agrees(t, w.ended(t, "exit", "3")) }},
 	{"list and status agree on what failed to start", func(t *testing.T, w *world) { w.agrees(t, w.failed(t)) }},
 	{"list and status agree on all that a caller gave", func(t *testing.T, w *world) {
-		s := w.pod("pod")
+		sandbox, s := w.ready(t)
 		c := w.container("app")
 		c.Attempt = 7
 		c.Labels, c.Annotations = map[string]string{"l": "1"}, map[string]string{"a": "2"}
-		w.agrees(t, w.create(t, w.sandbox(t, s), c, s))
+		w.agrees(t, w.create(t, sandbox, c, s))
 	}},
 
 	// What names and labels tell.
@@ -579,8 +574,7 @@ var containerCases = []testCase{
 	{"ListManaged goes by names alone", func(t *testing.T, w *world) {
 		unlabelled := w.foreign(t, w.owner+"_app_pod_ns_uid_0", nil)
 		w.foreign(t, "other-"+w.owner, nil)
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		id := w.create(t, sandbox, w.container("app"), s)
 		for _, managed := range []struct {
 			running bool

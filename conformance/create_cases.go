@@ -119,7 +119,7 @@ var createCases = []testCase{
 
 	{"a user goes by number or by name", func(t *testing.T, w *world) {
 		uid, gid := int64(1000), int64(1000)
-		for _, user := range []struct {
+		for i, user := range []struct {
 			dockpod.SecurityContext
 			want string
 		}{
@@ -129,9 +129,8 @@ var createCases = []testCase{
 			{dockpod.SecurityContext{RunAsUserName: "user", RunAsGroup: &gid}, "user:1000"},
 		} {
 			c := w.container("app")
-			c.SecurityContext = user.SecurityContext
-			id := w.made(t, c)
-			equal(t, "user", user.want, w.raw(t, id).Config.User)
+			c.Attempt, c.SecurityContext = uint32(i), user.SecurityContext
+			equal(t, "user", user.want, w.raw(t, w.made(t, c)).Config.User)
 		}
 	}},
 	{"a container has no privilege that was not asked for", func(t *testing.T, w *world) {
@@ -165,8 +164,7 @@ var createCases = []testCase{
 	// The pod's namespaces.
 
 	{"a container joins its sandbox's network and IPC", func(t *testing.T, w *world) {
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		id := w.create(t, sandbox, w.container("app"), s)
 		host := w.raw(t, id).HostConfig
 		equal(t, "network and IPC", []string{"container:" + sandbox, "container:" + sandbox}, []string{string(host.NetworkMode), string(host.IpcMode)})
@@ -180,8 +178,7 @@ var createCases = []testCase{
 		equal(t, "joins", []bool{false, false, false}, []bool{host.NetworkMode.IsContainer(), host.IpcMode.IsContainer(), host.PidMode.IsContainer()})
 	}},
 	{"a container joins the processes of another of its pod", func(t *testing.T, w *world) {
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		target := w.create(t, sandbox, w.container("target"), s)
 		c := w.container("app")
 		c.SecurityContext.Namespaces = dockpod.NamespaceOptions{PID: dockpod.NamespaceTarget, TargetID: target[:12]}
@@ -190,28 +187,27 @@ var createCases = []testCase{
 		must(t, w.rt.RemoveContainer(t.Context(), id)) // before the target, as Podman wants it
 	}},
 	{"a container does not join the processes of another pod", func(t *testing.T, w *world) {
-		s := w.pod("pod")
+		sandbox, s := w.ready(t)
 		c := w.container("app")
 		c.SecurityContext.Namespaces = dockpod.NamespaceOptions{PID: dockpod.NamespaceTarget, TargetID: w.alone(t)}
-		_, err := w.rt.CreateContainer(t.Context(), w.sandbox(t, s), c, s)
+		_, err := w.rt.CreateContainer(t.Context(), sandbox, c, s)
 		equal(t, "field", "SecurityContext.Namespaces.TargetID", refused[*dockpod.FieldError](t, err).Field)
 	}},
 	{"a container cannot have another network than its sandbox", func(t *testing.T, w *world) {
-		s := w.pod("pod")
+		sandbox, s := w.ready(t)
 		c := w.container("app")
 		c.SecurityContext.Namespaces.Network = dockpod.NamespaceNode
-		_, err := w.rt.CreateContainer(t.Context(), w.sandbox(t, s), c, s)
+		_, err := w.rt.CreateContainer(t.Context(), sandbox, c, s)
 		equal(t, "field", "SecurityContext.Namespaces.Network", refused[*dockpod.FieldError](t, err).Field)
 	}},
 	{"a container goes into its own pod's sandbox only", func(t *testing.T, w *world) {
-		sandbox := w.sandbox(t, w.pod("pod"))
+		sandbox, _ := w.ready(t)
 		_, err := w.rt.CreateContainer(t.Context(), sandbox, w.container("app"), w.pod("other"))
 		equal(t, "field", "sandboxID", refused[*dockpod.FieldError](t, err).Field)
 		equal(t, "list", []string{}, w.ids(t, dockpod.Filter{}))
 	}},
 	{"a create without the sandbox is ErrSandboxGone", func(t *testing.T, w *world) {
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		must(t, w.rt.RemoveSandbox(t.Context(), sandbox))
 		_, err := w.rt.CreateContainer(t.Context(), sandbox, w.container("app"), s)
 		fails(t, err, dockpod.ErrSandboxGone)
@@ -224,8 +220,7 @@ var createCases = []testCase{
 		fails(t, err, dockpod.ErrNotManaged)
 	}},
 	{"an agent that was started anew creates by what the sandbox remembers", func(t *testing.T, w *world) {
-		s := w.pod("pod")
-		sandbox := w.sandbox(t, s)
+		sandbox, s := w.ready(t)
 		st, err := w.with().SandboxStatus(t.Context(), sandbox)
 		must(t, err)
 		c := w.container("app")

@@ -3,12 +3,14 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dockpod/dockpod"
@@ -137,6 +139,11 @@ var imageCases = []testCase{
 			slices.Sort(want)
 			equal(t, ref, want, got)
 		}
+	}},
+	{"an image that vanishes while the list is made does not spoil it", func(t *testing.T, w *world) {
+		list, err := w.on(&vanishing{DockerInterface: w.docker}).ListImages(t.Context(), dockpod.ImageFilter{Ref: w.image})
+		must(t, err)
+		equal(t, "images", 1, len(list))
 	}},
 	{"an image has a history", func(t *testing.T, w *world) {
 		layers, err := w.rt.ImageHistory(t.Context(), w.image)
@@ -281,4 +288,19 @@ func (w *world) moreOf(t *testing.T, m imagetar.Image) digest.Digest {
 		}
 	})
 	return id
+}
+
+// vanishing is an engine that loses an image while it makes the first list, in
+// Podman's words.
+type vanishing struct {
+	dockpod.DockerInterface
+	asked bool
+}
+
+func (d *vanishing) ImageList(ctx context.Context, o image.ListOptions) ([]image.Summary, error) {
+	if !d.asked {
+		d.asked = true
+		return nil, fmt.Errorf("retrieving label for image %q: locating image: image not known: %w", "1234", errdefs.ErrInternal)
+	}
+	return d.DockerInterface.ImageList(ctx, o)
 }

@@ -81,7 +81,7 @@ var logCases = []testCase{
 		equal(t, "link", w.raw(t, id).LogPath, w.link(t, "pods/alone/deep/er/0.log"))
 	}},
 	{"a log path that would leave the directory is refused, and nothing is made", func(t *testing.T, w *world) {
-		for _, path := range []string{"../0.log", "app/../../0.log", "/0.log", ".", "app/.."} {
+		for _, path := range []string{"../0.log", "app/../../0.log", "app/../0.log", "/0.log", ".", "app/.."} {
 			c := w.container("app")
 			c.LogPath = path
 			_, err := w.rt.CreateContainer(t.Context(), "", c, w.pod("alone"))
@@ -89,12 +89,23 @@ var logCases = []testCase{
 		}
 		equal(t, "left", []string{}, w.left(t))
 	}},
-	{"a start that failed has a link where the engine has a file, and its own error", func(t *testing.T, w *world) {
+	{"a start that failed has a link where the engine has a file", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Command, c.LogPath = []string{"/missing"}, "app/0.log"
 		id := w.create(t, "", c, w.pod("alone"))
 		fails(t, w.rt.StartContainer(t.Context(), id), dockpod.ErrCannotRun)
 		equal(t, "link", w.raw(t, id).LogPath, w.link(t, "app/0.log"))
+	}},
+	{"where both fail, the error is the start's and not the link's", func(t *testing.T, w *world) {
+		c := w.container("app")
+		c.Command, c.LogPath = []string{"/missing"}, "app.log"
+		id := w.create(t, "", c, w.pod("alone"))
+		must(t, os.Mkdir(filepath.Join(w.logs, "app.log"), 0o755))
+		err := w.rt.StartContainer(t.Context(), id)
+		fails(t, err, dockpod.ErrCannotRun)
+		if errors.Is(err, dockpod.ErrLogLink) {
+			t.Errorf("error %v speaks of the link", err)
+		}
 	}},
 
 	// What stood there before.

@@ -30,7 +30,7 @@ var sandboxCases = []testCase{
 	{"a sandbox is ready until it is stopped, and there until it is removed", func(t *testing.T, w *world) {
 		s := w.pod("web")
 		id := w.sandbox(t, s)
-		st := w.pods(t, id)
+		st := w.sandboxStatus(t, id)
 		equal(t, "name", dockpod.Name{Container: dockpod.SandboxContainerName, Pod: s.Name, Namespace: s.Namespace, UID: s.UID}, st.Name)
 		equal(t, "state", dockpod.SandboxReady, st.State)
 		if st.PID <= 0 || !st.StartedAt.After(st.CreatedAt) {
@@ -38,7 +38,7 @@ var sandboxCases = []testCase{
 		}
 
 		must(t, w.rt.StopSandbox(t.Context(), id, time.Minute))
-		st = w.pods(t, id)
+		st = w.sandboxStatus(t, id)
 		equal(t, "state when stopped", dockpod.SandboxNotReady, st.State)
 		equal(t, "PID when stopped", 0, st.PID)
 		equal(t, "reason when stopped", dockpod.ReasonCompleted, st.Reason)
@@ -51,9 +51,9 @@ var sandboxCases = []testCase{
 	{"a list of sandboxes says what their status says", func(t *testing.T, w *world) {
 		id := w.sandbox(t, w.pod("web"))
 		for range 2 {
-			want := w.pods(t, id).Sandbox
+			want := w.sandboxStatus(t, id).Sandbox
 			want.CreatedAt = want.CreatedAt.Truncate(time.Second)
-			equal(t, "list", []dockpod.Sandbox{want}, w.listPods(t, dockpod.SandboxFilter{}))
+			equal(t, "list", []dockpod.Sandbox{want}, w.sandboxes(t, dockpod.SandboxFilter{}))
 			must(t, w.rt.StopSandbox(t.Context(), id, 0))
 		}
 	}},
@@ -73,19 +73,19 @@ var sandboxCases = []testCase{
 			"part of an ID":  {dockpod.SandboxFilter{ID: a[:12]}, []string{}},
 		} {
 			got := []string{}
-			for _, sb := range w.listPods(t, c.filter) {
+			for _, sb := range w.sandboxes(t, c.filter) {
 				got = append(got, sb.ID)
 			}
 			equal(t, what, c.want, got)
 		}
 	}},
 	{"a list of no sandboxes is empty and not nil", func(t *testing.T, w *world) {
-		equal(t, "list", []dockpod.Sandbox{}, w.listPods(t, dockpod.SandboxFilter{}))
+		equal(t, "list", []dockpod.Sandbox{}, w.sandboxes(t, dockpod.SandboxFilter{}))
 	}},
 	{"a list of sandboxes has no containers", func(t *testing.T, w *world) {
 		s := w.pod("web")
 		w.create(t, w.sandbox(t, s), w.container("app"), s)
-		equal(t, "sandboxes", 1, len(w.listPods(t, dockpod.SandboxFilter{})))
+		equal(t, "sandboxes", 1, len(w.sandboxes(t, dockpod.SandboxFilter{})))
 	}},
 	{"the attempts of a pod's sandbox are told apart, the newest first", func(t *testing.T, w *world) {
 		w.needs(t, "exact order")
@@ -94,7 +94,7 @@ var sandboxCases = []testCase{
 		s.Attempt = 1
 		w.sandbox(t, s)
 		var got []uint32
-		for _, sb := range w.listPods(t, dockpod.SandboxFilter{UID: s.UID}) {
+		for _, sb := range w.sandboxes(t, dockpod.SandboxFilter{UID: s.UID}) {
 			got = append(got, sb.Name.Attempt)
 		}
 		equal(t, "attempts", []uint32{1, 0}, got)
@@ -103,7 +103,7 @@ var sandboxCases = []testCase{
 	// Its configuration.
 	{"a sandbox's configuration is read back as it was given", func(t *testing.T, w *world) {
 		s := w.fullPod(t)
-		equal(t, "configuration", s, w.pods(t, w.sandbox(t, s)).Config)
+		equal(t, "configuration", s, w.sandboxStatus(t, w.sandbox(t, s)).Config)
 	}},
 	{"an agent that was started anew goes on with what it reads", func(t *testing.T, w *world) {
 		s := w.fullPod(t)
@@ -129,14 +129,14 @@ var sandboxCases = []testCase{
 		s := w.fullPod(t)
 		id := w.sandbox(t, s)
 		must(t, w.rt.StopSandbox(t.Context(), id, 0))
-		equal(t, "configuration", s, w.pods(t, id).Config)
+		equal(t, "configuration", s, w.sandboxStatus(t, id).Config)
 	}},
 	{"what a sandbox was not told is not made up, but for the hostname", func(t *testing.T, w *world) {
 		s := dockpod.SandboxConfig{Name: "bare", Namespace: "test", UID: "bare-uid"}
 		id := w.sandbox(t, s)
 		s.Hostname = id[:12]
 		s.Labels, s.Annotations = map[string]string{}, map[string]string{}
-		equal(t, "configuration", s, w.pods(t, id).Config)
+		equal(t, "configuration", s, w.sandboxStatus(t, id).Config)
 	}},
 	{"a sandbox is guarded, shareable and never restarted", func(t *testing.T, w *world) {
 		h := w.raw(t, w.sandbox(t, w.pod("web"))).HostConfig
@@ -146,6 +146,16 @@ var sandboxCases = []testCase{
 		}
 		if !slices.ContainsFunc(h.SecurityOpt, func(o string) bool { return strings.HasPrefix(o, "no-new-privileges") }) {
 			t.Errorf("security options are %q; want no-new-privileges", h.SecurityOpt)
+		}
+	}},
+	{"a sandbox's OOM score is the Runtime's, unless it has one of its own", func(t *testing.T, w *world) {
+		rt := w.with(dockpod.WithSandboxOOMScore(300))
+		for want, adj := range map[int]int{300: 0, 200: 200} {
+			s := w.pod(fmt.Sprint("web", want))
+			s.Resources.OOMScoreAdj = adj
+			id, err := rt.RunSandbox(t.Context(), s)
+			must(t, err)
+			equal(t, "score", want, w.raw(t, id).HostConfig.OomScoreAdj)
 		}
 	}},
 	{"a runtime handler that the engine lacks is refused", func(t *testing.T, w *world) {
@@ -198,7 +208,7 @@ var sandboxCases = []testCase{
 		s := w.pod("web")
 		s.Namespaces = dockpod.NamespaceOptions{Network: dockpod.NamespaceNode, PID: dockpod.NamespaceNode, IPC: dockpod.NamespaceNode}
 		sb := w.sandbox(t, s)
-		st := w.pods(t, sb)
+		st := w.sandboxStatus(t, sb)
 		equal(t, "addresses", 0, len(st.IPs))
 		equal(t, "configuration", s, st.Config)
 		h := w.raw(t, sb).HostConfig
@@ -211,7 +221,7 @@ var sandboxCases = []testCase{
 		a, b := w.sandbox(t, w.pod("a")), w.sandbox(t, w.pod("b"))
 		seen := map[netip.Addr]bool{}
 		for _, id := range []string{a, b} {
-			ips := w.pods(t, id).IPs
+			ips := w.sandboxStatus(t, id).IPs
 			if len(ips) == 0 {
 				t.Fatal("a ready sandbox has no address")
 			}
@@ -223,7 +233,26 @@ var sandboxCases = []testCase{
 			}
 		}
 		must(t, w.rt.StopSandbox(t.Context(), a, 0))
-		equal(t, "addresses when stopped", 0, len(w.pods(t, a).IPs))
+		equal(t, "addresses when stopped", 0, len(w.sandboxStatus(t, a).IPs))
+	}},
+
+	{"a pod without a network has its localhost alone", func(t *testing.T, w *world) {
+		rt := w.with(dockpod.WithNetwork("none"))
+		s := w.pod("web")
+		sb, err := rt.RunSandbox(t.Context(), s)
+		must(t, err)
+		equal(t, "addresses", 0, len(w.sandboxStatus(t, sb).IPs))
+		w.hears(t, w.start(t, sb, w.container("server", "serve", "8080", "hello"), s), "up")
+		id := w.start(t, sb, w.container("client", "ask", "8080"), s)
+		w.finished(t, id)
+		equal(t, "heard", "hello\n", w.said(t, id))
+	}},
+	{"a pod on a network that is not there is an error, and nothing stays", func(t *testing.T, w *world) {
+		_, err := w.with(dockpod.WithNetwork(w.owner)).RunSandbox(t.Context(), w.pod("web"))
+		if err == nil || errors.Is(err, dockpod.ErrContainerNotFound) || errors.Is(err, dockpod.ErrImageNotFound) {
+			t.Errorf("error is %v; want one of the network", err)
+		}
+		equal(t, "left", []string{}, w.left(t))
 	}},
 
 	// Its ports.
@@ -238,7 +267,7 @@ var sandboxCases = []testCase{
 			{ContainerPort: 9090}, // not published
 		}
 		id := w.sandbox(t, s)
-		equal(t, "read back", s.Ports, w.pods(t, id).Config.Ports)
+		equal(t, "read back", s.Ports, w.sandboxStatus(t, id).Config.Ports)
 		want := []string{
 			fmt.Sprintf("*:%d->80/tcp", p[0]), fmt.Sprintf("*:%d->80/tcp", p[1]),
 			fmt.Sprintf("*:%d->53/udp", p[2]), fmt.Sprintf("127.0.0.1:%d->443/tcp", p[3]),
@@ -255,7 +284,7 @@ var sandboxCases = []testCase{
 		equal(t, "port", b.Ports[0], e.Port)
 		equal(t, "holder", holder, e.HolderID)
 		equal(t, "holder's pod", "a", e.Holder.Pod)
-		equal(t, "sandboxes", 1, len(w.listPods(t, dockpod.SandboxFilter{})))
+		equal(t, "sandboxes", 1, len(w.sandboxes(t, dockpod.SandboxFilter{})))
 	}},
 	{"a port that somebody else's container has is refused, and nothing stays", func(t *testing.T, w *world) {
 		port := w.ports(t, 1)[0]
@@ -328,7 +357,7 @@ var sandboxCases = []testCase{
 		rt := w.on(unanswered{w.docker, w.docker.(dockpod.ImageLoader)})
 		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
 		must(t, err)
-		equal(t, "state", dockpod.SandboxReady, w.pods(t, id).State)
+		equal(t, "state", dockpod.SandboxReady, w.sandboxStatus(t, id).State)
 		equal(t, "left", 1, len(w.left(t)))
 	}},
 
@@ -338,7 +367,7 @@ var sandboxCases = []testCase{
 		id := w.sandbox(t, s)
 		_, err := w.rt.RunSandbox(t.Context(), s)
 		equal(t, "holder", id, refused[*dockpod.NameConflictError](t, err).HolderID)
-		equal(t, "state", dockpod.SandboxReady, w.pods(t, id).State)
+		equal(t, "state", dockpod.SandboxReady, w.sandboxStatus(t, id).State)
 	}},
 	{"a sandbox that has ended makes way for another of its name", func(t *testing.T, w *world) {
 		s := w.pod("web")
@@ -365,7 +394,7 @@ var sandboxCases = []testCase{
 			ids[i], err = w.rt.RunSandbox(t.Context(), s)
 			return err
 		})
-		made := w.listPods(t, dockpod.SandboxFilter{})
+		made := w.sandboxes(t, dockpod.SandboxFilter{})
 		if len(made) != 1 || made[0].State != dockpod.SandboxReady {
 			t.Fatalf("made %v; want one sandbox that is ready", made)
 		}
@@ -487,7 +516,7 @@ var sandboxCases = []testCase{
 		rt := w.with(dockpod.WithoutForcedRemoval())
 		fails(t, rt.RemoveSandbox(t.Context(), sb), dockpod.ErrRunning)
 		equal(t, "state", dockpod.StateRunning, w.status(t, id).State)
-		equal(t, "sandbox's state", dockpod.SandboxReady, w.pods(t, sb).State)
+		equal(t, "sandbox's state", dockpod.SandboxReady, w.sandboxStatus(t, sb).State)
 		must(t, rt.StopSandbox(t.Context(), sb, time.Minute))
 		must(t, rt.RemoveSandbox(t.Context(), sb))
 		equal(t, "left", []string{}, w.left(t))
@@ -506,10 +535,10 @@ var sandboxCases = []testCase{
 
 	// Its image.
 	{"sandboxes have one image, which is dockpod's and stays", func(t *testing.T, w *world) {
-		a := w.pods(t, w.sandbox(t, w.pod("a")))
+		a := w.sandboxStatus(t, w.sandbox(t, w.pod("a")))
 		id, err := w.with().RunSandbox(t.Context(), w.pod("b"))
 		must(t, err)
-		b := w.pods(t, id)
+		b := w.sandboxStatus(t, id)
 		equal(t, "reference asked for", "", a.Image)
 		equal(t, "image", a.ImageID, b.ImageID)
 		img, err := w.rt.ImageStatus(t.Context(), a.ImageID)
@@ -521,13 +550,13 @@ var sandboxCases = []testCase{
 		rt := w.on(&pruned{DockerInterface: w.docker, ImageLoader: w.docker.(dockpod.ImageLoader)})
 		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
 		must(t, err)
-		equal(t, "state", dockpod.SandboxReady, w.pods(t, id).State)
+		equal(t, "state", dockpod.SandboxReady, w.sandboxStatus(t, id).State)
 	}},
 	{"a sandbox's image can be chosen, and stays for who chose it", func(t *testing.T, w *world) {
 		rt := w.with(dockpod.WithSandboxImage(w.image))
 		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
 		must(t, err)
-		st := w.pods(t, id)
+		st := w.sandboxStatus(t, id)
 		equal(t, "reference asked for", w.image, st.Image)
 		equal(t, "image", w.img(t, w.image).ID.Encoded(), strings.TrimPrefix(st.ImageID, "sha256:"))
 
@@ -542,16 +571,16 @@ var sandboxCases = []testCase{
 	}},
 }
 
-// pods returns a sandbox's status.
-func (w *world) pods(t *testing.T, id string) dockpod.SandboxStatus {
+// sandboxStatus returns a sandbox's status.
+func (w *world) sandboxStatus(t *testing.T, id string) dockpod.SandboxStatus {
 	t.Helper()
 	st, err := w.rt.SandboxStatus(t.Context(), id)
 	must(t, err)
 	return st
 }
 
-// listPods lists the world's sandboxes.
-func (w *world) listPods(t *testing.T, f dockpod.SandboxFilter) []dockpod.Sandbox {
+// sandboxes lists the world's sandboxes.
+func (w *world) sandboxes(t *testing.T, f dockpod.SandboxFilter) []dockpod.Sandbox {
 	t.Helper()
 	list, err := w.rt.ListSandboxes(t.Context(), f)
 	must(t, err)

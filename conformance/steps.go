@@ -64,6 +64,13 @@ func together(n int, f func(i int) error) []error {
 	return errs
 }
 
+// ready runs a sandbox and returns it with its pod.
+func (w *world) ready(t *testing.T) (sandbox string, s dockpod.SandboxConfig) {
+	t.Helper()
+	s = w.pod("pod")
+	return w.sandbox(t, s), s
+}
+
 // made creates a container without a sandbox, which is the quickest to have.
 func (w *world) made(t *testing.T, c dockpod.ContainerConfig) string {
 	t.Helper()

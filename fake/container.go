@@ -148,8 +148,8 @@ func clientID(id string) (string, error) {
 }
 
 // onContainer runs an operation on an existing container under the lock.
-func onContainer[T any](d *Docker, ctx context.Context, op Op, id string, f func(c *ctr) (T, error)) (T, error) {
-	return do(d, ctx, op, id, func() (T, error) {
+func onContainer[T any](ctx context.Context, d *Docker, op Op, id string, f func(c *ctr) (T, error)) (T, error) {
+	return do(ctx, d, op, id, func() (T, error) {
 		var zero T
 		id, err := clientID(id)
 		if err != nil {
@@ -168,7 +168,7 @@ func onContainer[T any](d *Docker, ctx context.Context, op Op, id string, f func
 // ContainerInspect returns all about a container: by ID, by name with or
 // without its slash, or by a prefix that only one ID has.
 func (d *Docker) ContainerInspect(ctx context.Context, containerID string) (container.InspectResponse, error) {
-	return onContainer(d, ctx, OpContainerInspect, containerID, func(c *ctr) (container.InspectResponse, error) {
+	return onContainer(ctx, d, OpContainerInspect, containerID, func(c *ctr) (container.InspectResponse, error) {
 		return d.inspect(c), nil
 	})
 }

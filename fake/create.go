@@ -22,7 +22,7 @@ import (
 // then the name (400, 409), then what belongs to the security options and the
 // mounts.
 func (d *Docker) ContainerCreate(ctx context.Context, config *container.Config, hostConfig *container.HostConfig, networkingConfig *network.NetworkingConfig, platform *ocispec.Platform, containerName string) (container.CreateResponse, error) {
-	return do(d, ctx, OpContainerCreate, containerName, func() (container.CreateResponse, error) {
+	return do(ctx, d, OpContainerCreate, containerName, func() (container.CreateResponse, error) {
 		req, err := d.request(config, hostConfig, networkingConfig, platform, containerName)
 		if err != nil {
 			return container.CreateResponse{}, err

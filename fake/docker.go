@@ -165,7 +165,7 @@ var errClosed = errors.New("fake engine is closed")
 
 // do runs an operation between the two faults. It is the only way into the
 // engine from its interface.
-func do[T any](d *Docker, ctx context.Context, op Op, target string, f func() (T, error)) (T, error) {
+func do[T any](ctx context.Context, d *Docker, op Op, target string, f func() (T, error)) (T, error) {
 	var zero T
 	if err := ended(ctx, op); err != nil {
 		return zero, err
@@ -208,8 +208,8 @@ func discard(v any) {
 }
 
 // do0 is do for operations that return nothing but an error.
-func do0(d *Docker, ctx context.Context, op Op, target string, f func() error) error {
-	_, err := do(d, ctx, op, target, func() (struct{}, error) { return struct{}{}, f() })
+func do0(ctx context.Context, d *Docker, op Op, target string, f func() error) error {
+	_, err := do(ctx, d, op, target, func() (struct{}, error) { return struct{}{}, f() })
 	return err
 }
 
@@ -226,7 +226,7 @@ func (d *Docker) ClientVersion() string { return d.apiVersion() }
 
 // Ping says that the engine is there.
 func (d *Docker) Ping(ctx context.Context) (types.Ping, error) {
-	return do(d, ctx, OpPing, "", func() (types.Ping, error) {
+	return do(ctx, d, OpPing, "", func() (types.Ping, error) {
 		return types.Ping{APIVersion: d.apiVersion(), OSType: "linux"}, nil
 	})
 }
@@ -236,7 +236,7 @@ const engineVersion = "20.10.24"
 
 // ServerVersion describes Docker 20.10.24 on linux/amd64.
 func (d *Docker) ServerVersion(ctx context.Context) (types.Version, error) {
-	return do(d, ctx, OpServerVersion, "", func() (types.Version, error) {
+	return do(ctx, d, OpServerVersion, "", func() (types.Version, error) {
 		v := types.Version{
 			Version: engineVersion, APIVersion: d.apiVersion(), MinAPIVersion: "1.12",
 			GitCommit: "5d6db84", GoVersion: "go1.19.7", Os: "linux", Arch: "amd64",
@@ -267,7 +267,7 @@ func (d *Docker) root() string { return cmp.Or(d.Root, dockerRoot) }
 // Info describes a machine with four CPUs and 8 GiB, cgroup v1, the cgroupfs
 // driver, overlay2 and json-file.
 func (d *Docker) Info(ctx context.Context) (system.Info, error) {
-	return do(d, ctx, OpInfo, "", func() (system.Info, error) {
+	return do(ctx, d, OpInfo, "", func() (system.Info, error) {
 		d.lock()
 		defer d.mu.Unlock()
 		i := system.Info{

@@ -32,7 +32,7 @@ type execution struct {
 
 // ContainerExecCreate prepares a process in a running container.
 func (d *Docker) ContainerExecCreate(ctx context.Context, containerID string, o container.ExecOptions) (container.ExecCreateResponse, error) {
-	return onContainer(d, ctx, OpContainerExecCreate, containerID, func(c *ctr) (none container.ExecCreateResponse, err error) {
+	return onContainer(ctx, d, OpContainerExecCreate, containerID, func(c *ctr) (none container.ExecCreateResponse, err error) {
 		if len(o.Cmd) == 0 {
 			return none, Invalid("No exec command specified")
 		}
@@ -68,7 +68,7 @@ func execable(c *ctr) error {
 // engine says so in a stream that nobody reads; it returns at once, or at the
 // end of an exec that has streams.
 func (d *Docker) ContainerExecStart(ctx context.Context, execID string, o container.ExecStartOptions) error {
-	return do0(d, ctx, OpContainerExecStart, execID, func() error {
+	return do0(ctx, d, OpContainerExecStart, execID, func() error {
 		d.lock()
 		x, err := d.startable(execID)
 		if err != nil {
@@ -91,7 +91,7 @@ func (d *Docker) ContainerExecStart(ctx context.Context, execID string, o contai
 // has a terminal, else frames. A command that cannot be run, or an exec that
 // was started before, is reported in the stream, as Docker 20.10 does.
 func (d *Docker) ContainerExecAttach(ctx context.Context, execID string, o container.ExecAttachOptions) (types.HijackedResponse, error) {
-	return do(d, ctx, OpContainerExecAttach, execID, func() (types.HijackedResponse, error) {
+	return do(ctx, d, OpContainerExecAttach, execID, func() (types.HijackedResponse, error) {
 		var none types.HijackedResponse
 		d.lock()
 		defer d.mu.Unlock()
@@ -225,7 +225,7 @@ func (d *Docker) execEnded(x *execution, code int) {
 
 // ContainerExecInspect returns the state of an exec.
 func (d *Docker) ContainerExecInspect(ctx context.Context, execID string) (container.ExecInspect, error) {
-	return do(d, ctx, OpContainerExecInspect, execID, func() (container.ExecInspect, error) {
+	return do(ctx, d, OpContainerExecInspect, execID, func() (container.ExecInspect, error) {
 		d.lock()
 		defer d.mu.Unlock()
 		x, ok := d.execs[execID]
@@ -243,7 +243,7 @@ const execReady = 10 * time.Second
 // ContainerExecResize records the size of an exec's terminal, see
 // [Docker.TerminalSize].
 func (d *Docker) ContainerExecResize(ctx context.Context, execID string, o container.ResizeOptions) error {
-	return do0(d, ctx, OpContainerExecResize, execID, func() error {
+	return do0(ctx, d, OpContainerExecResize, execID, func() error {
 		d.lock()
 		x, ok := d.execs[execID]
 		d.mu.Unlock()
@@ -273,7 +273,7 @@ func (d *Docker) ContainerExecResize(ctx context.Context, execID string, o conta
 // what it has written before comes first. A container that does not run is
 // attached to its next run.
 func (d *Docker) ContainerAttach(ctx context.Context, containerID string, o container.AttachOptions) (types.HijackedResponse, error) {
-	return do(d, ctx, OpContainerAttach, containerID, func() (types.HijackedResponse, error) {
+	return do(ctx, d, OpContainerAttach, containerID, func() (types.HijackedResponse, error) {
 		var none types.HijackedResponse
 		id, err := clientID(containerID)
 		if err != nil {

@@ -230,7 +230,7 @@ func (d *Docker) imageFor(ref string, p *ocispec.Platform) (*img, error) {
 // ImageInspect returns all about an image: by name, digest, ID, or a prefix
 // that only one ID has.
 func (d *Docker) ImageInspect(ctx context.Context, imageID string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
-	return do(d, ctx, OpImageInspect, imageID, func() (image.InspectResponse, error) {
+	return do(ctx, d, OpImageInspect, imageID, func() (image.InspectResponse, error) {
 		var r image.InspectResponse
 		if imageID == "" {
 			return r, &answer{errdefs.ErrNotFound, "Error: No such image: "}
@@ -269,7 +269,7 @@ func inspectError(ref string, err error) error {
 
 // ImageHistory returns the steps an image was made by, the last first.
 func (d *Docker) ImageHistory(ctx context.Context, imageID string, _ ...client.ImageHistoryOption) ([]image.HistoryResponseItem, error) {
-	return do(d, ctx, OpImageHistory, imageID, func() ([]image.HistoryResponseItem, error) {
+	return do(ctx, d, OpImageHistory, imageID, func() ([]image.HistoryResponseItem, error) {
 		d.lock()
 		defer d.mu.Unlock()
 		i, err := d.lookup(imageID)
@@ -301,7 +301,7 @@ func (d *Docker) ImageHistory(ctx context.Context, imageID string, _ ...client.I
 // ImageList returns images, the newest first. The filters are "reference",
 // "dangling", "label", "before" and "since".
 func (d *Docker) ImageList(ctx context.Context, o image.ListOptions) ([]image.Summary, error) {
-	return do(d, ctx, OpImageList, "", func() ([]image.Summary, error) {
+	return do(ctx, d, OpImageList, "", func() ([]image.Summary, error) {
 		f := o.Filters.Clone()
 		d.lock()
 		defer d.mu.Unlock()
@@ -389,7 +389,7 @@ func matchesAny(patterns []string, r reference.Named) (bool, error) {
 // are Docker 20.10's: an image that a container uses, or that has several
 // names and is removed by its ID.
 func (d *Docker) ImageRemove(ctx context.Context, imageID string, o image.RemoveOptions) ([]image.DeleteResponse, error) {
-	return do(d, ctx, OpImageRemove, imageID, func() ([]image.DeleteResponse, error) {
+	return do(ctx, d, OpImageRemove, imageID, func() ([]image.DeleteResponse, error) {
 		d.lock()
 		defer d.mu.Unlock()
 		i, err := d.lookup(imageID)

@@ -364,8 +364,9 @@ func TestImagePull(t *testing.T) {
 		}
 		statuses = append(statuses, m.Status)
 	}
+	statuses = slices.Compact(statuses) // a download comes in parts
 	want := []string{
-		"Pulling from app", "Pulling fs layer", "Downloading", "Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pull complete",
+		"Pulling from app", "Pulling fs layer", "Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pull complete",
 		"Digest: " + digest, "Status: Downloaded newer image for reg.test/app:1",
 	}
 	if diff := cmp.Diff(want, statuses); diff != "" {

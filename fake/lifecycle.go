@@ -20,7 +20,7 @@ import (
 // code 126 or 127 for a command that cannot be run and 128 for anything else,
 // and the container created, or exited if it had run before.
 func (d *Docker) ContainerStart(ctx context.Context, containerID string, _ container.StartOptions) error {
-	_, err := onContainer(d, ctx, OpContainerStart, containerID, func(c *ctr) (struct{}, error) {
+	_, err := onContainer(ctx, d, OpContainerStart, containerID, func(c *ctr) (struct{}, error) {
 		return struct{}{}, d.start(c)
 	})
 	return err
@@ -286,7 +286,7 @@ func (d *Docker) send(c *ctr, n int) {
 // ContainerKill sends a signal, SIGKILL if it is empty. A killed container has
 // ended when the call returns.
 func (d *Docker) ContainerKill(ctx context.Context, containerID, signal string) error {
-	return do0(d, ctx, OpContainerKill, containerID, func() error {
+	return do0(ctx, d, OpContainerKill, containerID, func() error {
 		id, err := clientID(containerID)
 		if err != nil {
 			return err
@@ -346,7 +346,7 @@ const defaultGrace = 10 * time.Second
 // It is nil for a container that does not run. If ctx ends, the engine goes on
 // with it.
 func (d *Docker) ContainerStop(ctx context.Context, containerID string, o container.StopOptions) error {
-	return do0(d, ctx, OpContainerStop, containerID, func() error {
+	return do0(ctx, d, OpContainerStop, containerID, func() error {
 		id, err := clientID(containerID)
 		if err != nil {
 			return err
@@ -406,7 +406,7 @@ func (d *Docker) killAfter(c *ctr, e *event, grace time.Duration) {
 // ContainerPause freezes a container: its signals wait, its output stands
 // still.
 func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
-	_, err := onContainer(d, ctx, OpContainerPause, containerID, func(c *ctr) (none struct{}, err error) {
+	_, err := onContainer(ctx, d, OpContainerPause, containerID, func(c *ctr) (none struct{}, err error) {
 		switch {
 		case !c.running:
 			return none, Conflict("Container %s is not running", c.id)
@@ -422,7 +422,7 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 
 // ContainerUnpause thaws a container.
 func (d *Docker) ContainerUnpause(ctx context.Context, containerID string) error {
-	_, err := onContainer(d, ctx, OpContainerUnpause, containerID, func(c *ctr) (none struct{}, err error) {
+	_, err := onContainer(ctx, d, OpContainerUnpause, containerID, func(c *ctr) (none struct{}, err error) {
 		if !c.paused {
 			return none, Internal("Container %s is not paused", c.id)
 		}
@@ -436,7 +436,7 @@ func (d *Docker) ContainerUnpause(ctx context.Context, containerID string) error
 // Force. Of several callers one gets nil; the others learn that the removal is
 // under way (409) or that there is no such container (404).
 func (d *Docker) ContainerRemove(ctx context.Context, containerID string, o container.RemoveOptions) error {
-	return do0(d, ctx, OpContainerRemove, containerID, func() error {
+	return do0(ctx, d, OpContainerRemove, containerID, func() error {
 		id, err := clientID(containerID)
 		if err != nil {
 			return err
@@ -529,7 +529,7 @@ func (d *Docker) forget(c *ctr) {
 // WaitConditionNotRunning, and so is any that is not known.
 func (d *Docker) ContainerWait(ctx context.Context, containerID string, condition container.WaitCondition) (<-chan container.WaitResponse, <-chan error) {
 	results, errs := make(chan container.WaitResponse, 1), make(chan error, 1)
-	_, err := onContainer(d, ctx, OpContainerWait, containerID, func(c *ctr) (none struct{}, err error) {
+	_, err := onContainer(ctx, d, OpContainerWait, containerID, func(c *ctr) (none struct{}, err error) {
 		event := c.exit
 		switch {
 		case condition == container.WaitConditionRemoved:
@@ -551,9 +551,11 @@ func (d *Docker) ContainerWait(ctx context.Context, containerID string, conditio
 		return none, nil
 	})
 	if err != nil {
-		// What was begun, if the answer is lost by a fault, has its own.
-		results, errs = make(chan container.WaitResponse), make(chan error, 1)
-		errs <- err
+		// A wait that was begun and whose answer a fault has lost goes on
+		// with its own channels.
+		failed := make(chan error, 1)
+		failed <- err
+		return make(chan container.WaitResponse), failed
 	}
 	return results, errs
 }
@@ -561,7 +563,7 @@ func (d *Docker) ContainerWait(ctx context.Context, containerID string, conditio
 // ContainerResize records the size of a container's terminal, see
 // [Docker.TerminalSize], and tells the process by SIGWINCH.
 func (d *Docker) ContainerResize(ctx context.Context, containerID string, o container.ResizeOptions) error {
-	_, err := onContainer(d, ctx, OpContainerResize, containerID, func(c *ctr) (none struct{}, err error) {
+	_, err := onContainer(ctx, d, OpContainerResize, containerID, func(c *ctr) (none struct{}, err error) {
 		if !c.running {
 			return none, Conflict("Container %s is not running", c.id)
 		}
@@ -575,7 +577,7 @@ func (d *Docker) ContainerResize(ctx context.Context, containerID string, o cont
 // ContainerUpdate changes resources and the restart policy; zero fields stay
 // as they are.
 func (d *Docker) ContainerUpdate(ctx context.Context, containerID string, u container.UpdateConfig) (container.UpdateResponse, error) {
-	return onContainer(d, ctx, OpContainerUpdate, containerID, func(c *ctr) (none container.UpdateResponse, err error) {
+	return onContainer(ctx, d, OpContainerUpdate, containerID, func(c *ctr) (none container.UpdateResponse, err error) {
 		if err := checkPolicy(u.RestartPolicy); err != nil {
 			return none, err
 		}

@@ -35,7 +35,7 @@ func badFilter(err error) error {
 // publish, since, status and volume; is-task and isolation are accepted and
 // match all.
 func (d *Docker) ContainerList(ctx context.Context, o container.ListOptions) ([]container.Summary, error) {
-	return do(d, ctx, OpContainerList, "", func() ([]container.Summary, error) {
+	return do(ctx, d, OpContainerList, "", func() ([]container.Summary, error) {
 		f := o.Filters.Clone()
 		for key, ref := range map[string]string{"before": o.Before, "since": o.Since} {
 			if ref != "" {

@@ -65,7 +65,7 @@ func newImage(config []byte) (*img, error) {
 // is Docker's stream of JSON messages; what is wrong with the archive stands
 // in it as an error.
 func (d *Docker) ImageLoad(ctx context.Context, input io.Reader, _ ...client.ImageLoadOption) (image.LoadResponse, error) {
-	body, err := do(d, ctx, OpImageLoad, "", func() (io.ReadCloser, error) {
+	body, err := do(ctx, d, OpImageLoad, "", func() (io.ReadCloser, error) {
 		images, err := readArchive(input)
 		if err != nil {
 			return messages(errorMessage(err.Error())), nil

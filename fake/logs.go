@@ -179,7 +179,7 @@ func (l *logBuffer) from(i int) (records []record, live bool, wake <-chan struct
 // ContainerLogs returns the log as a stream: as it is if the container has a
 // terminal, else in frames that name the stream.
 func (d *Docker) ContainerLogs(ctx context.Context, containerID string, o container.LogsOptions) (io.ReadCloser, error) {
-	return do(d, ctx, OpContainerLogs, containerID, func() (io.ReadCloser, error) {
+	return do(ctx, d, OpContainerLogs, containerID, func() (io.ReadCloser, error) {
 		id, err := clientID(containerID)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -27,6 +28,10 @@ type Remote struct {
 	// User and Password are wanted from whoever pulls. Both empty: from
 	// nobody.
 	User, Password string
+
+	// Pace is the time between two messages of a pull, of which a layer
+	// has about a dozen; 0: none.
+	Pace time.Duration
 
 	// Err, if not nil, is what every pull answers instead, for example
 	// Internal("toomanyrequests: …"), Internal("received unexpected HTTP
@@ -89,7 +94,7 @@ func (r *remote) canonical(named reference.Named) reference.Canonical {
 // its end, with the tag asked for and a digest of its repository. A registry
 // that no image was put on refuses the connection.
 func (d *Docker) ImagePull(ctx context.Context, ref string, o image.PullOptions) (io.ReadCloser, error) {
-	return do(d, ctx, OpImagePull, ref, func() (io.ReadCloser, error) {
+	return do(ctx, d, OpImagePull, ref, func() (io.ReadCloser, error) {
 		parsed, err := reference.ParseNormalizedNamed(ref)
 		if err != nil {
 			return nil, err
@@ -144,7 +149,7 @@ func (r *remote) admits(header string) bool {
 
 // pull makes the stream of a pull; the caller holds the lock.
 func (d *Docker) pull(ctx context.Context, named reference.Named, r *remote) io.ReadCloser {
-	s := &pullStream{ctx: ctx, down: d.down, closed: make(chan struct{})}
+	s := &pullStream{ctx: ctx, down: d.down, closed: make(chan struct{}), pace: r.Pace}
 	say := func(v any) { s.messages = append(s.messages, encodeMessage(v)) }
 	id := reference.FamiliarString(named)
 	if t, ok := named.(reference.Tagged); ok {
@@ -155,21 +160,25 @@ func (d *Docker) pull(ctx context.Context, named reference.Named, r *remote) io.
 		for _, l := range r.image.layers {
 			say(statusMessage{Status: "Pulling fs layer", Detail: &progress{}, ID: short(l.diffID)})
 		}
-		for n, l := range r.image.layers {
-			at := func(status string, current int64) {
-				m := statusMessage{Status: status, Detail: &progress{}, ID: short(l.diffID)}
-				if current > 0 {
-					m.Detail, m.Progress = &progress{current, l.size}, bar(current, l.size)
-				}
-				say(m)
+		sayOf := func(l layer, status string, current int64) {
+			m := statusMessage{Status: status, Detail: &progress{}, ID: short(l.diffID)}
+			if current > 0 {
+				m.Detail, m.Progress = &progress{current, l.size}, bar(current, l.size)
 			}
-			at("Downloading", l.size/2)
-			if n == 0 {
+			say(m)
+		}
+		// The layers come side by side.
+		for part := int64(1); part <= downloadParts; part++ {
+			for _, l := range r.image.layers {
+				sayOf(l, "Downloading", l.size*part/downloadParts)
+			}
+			if part == downloadParts/2 {
 				s.trouble(r)
 			}
-			at("Downloading", l.size)
-			at("Verifying Checksum", 0)
-			at("Download complete", 0)
+		}
+		for _, l := range r.image.layers {
+			sayOf(l, "Verifying Checksum", 0)
+			sayOf(l, "Download complete", 0)
 		}
 		for _, l := range r.image.layers {
 			say(statusMessage{Status: "Extracting", Detail: &progress{l.size, l.size}, Progress: bar(l.size, l.size), ID: short(l.diffID)})
@@ -214,6 +223,7 @@ type pullStream struct {
 	stallAt  int // index of the message that never comes; 0: none
 	endAt    int // index where the stream ends early; 0: none
 	endErr   error
+	pace     time.Duration
 
 	mu     sync.Mutex
 	next   int
@@ -251,16 +261,17 @@ func (s *pullStream) Read(b []byte) (int, error) {
 		case s.endAt > 0 && s.next == s.endAt:
 			return 0, s.endErr
 		case s.stallAt > 0 && s.next == s.stallAt:
-			select {
-			case <-s.ctx.Done():
-				return 0, s.ctx.Err()
-			case <-s.closed:
-				return 0, io.ErrClosedPipe
-			case <-s.down:
-				return 0, io.ErrUnexpectedEOF
-			}
+			return 0, s.wait(nil)
 		case s.next == len(s.messages):
 			return 0, io.EOF
+		}
+		if s.pace > 0 && s.next > 0 {
+			t := time.NewTimer(s.pace)
+			err := s.wait(t.C)
+			t.Stop()
+			if err != nil {
+				return 0, err
+			}
 		}
 		s.rest = s.messages[s.next]
 		s.next++
@@ -272,6 +283,23 @@ func (s *pullStream) Read(b []byte) (int, error) {
 	s.rest = s.rest[n:]
 	return n, nil
 }
+
+// wait returns nil at a tick, or why the stream is over before it.
+func (s *pullStream) wait(tick <-chan time.Time) error {
+	select {
+	case <-tick:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	case <-s.closed:
+		return io.ErrClosedPipe
+	case <-s.down:
+		return io.ErrUnexpectedEOF
+	}
+}
+
+// downloadParts is in how many messages a layer is downloaded.
+const downloadParts = 8
 
 // Close gives a pull up that has not come to its end.
 func (s *pullStream) Close() error {

@@ -21,6 +21,7 @@ type Image struct {
 	Refs    []string
 	Config  container.Config // of what a container inherits; Image is not looked at
 	Size    int64            // 0: one megabyte
+	Layers  []int64          // sizes of its layers; nil: one layer of Size
 	Created time.Time        // zero: now
 	Arch    string           // "amd64" if empty
 	// Files are the names of its files with their modes. A container whose
@@ -73,8 +74,14 @@ func (d *Docker) makeImage(i Image) *img {
 	}
 	c := imageConfig{Architecture: cmp.Or(i.Arch, "amd64"), OS: "linux", Created: created.UTC(), Config: config}
 	c.RootFS.Type = "layers"
-	c.RootFS.DiffIDs = []string{"sha256:" + d.newID("layer")}
-	c.History = []step{{Created: created.UTC(), CreatedBy: "dockpod/fake"}}
+	sizes := i.Layers
+	if len(sizes) == 0 {
+		sizes = []int64{cmp.Or(i.Size, 1<<20)}
+	}
+	for range sizes {
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, "sha256:"+d.newID("layer"))
+		c.History = append(c.History, step{Created: created.UTC(), CreatedBy: "dockpod/fake"})
+	}
 	raw, err := json.Marshal(c)
 	if err != nil {
 		panic(fmt.Sprintf("fake: encode an image: %v", err))
@@ -83,7 +90,9 @@ func (d *Docker) makeImage(i Image) *img {
 	if err != nil {
 		panic(fmt.Sprintf("fake: decode an image: %v", err))
 	}
-	made.layers[0].size = cmp.Or(i.Size, 1<<20)
+	for n, size := range sizes {
+		made.layers[n].size = size
+	}
 	if i.Files != nil {
 		made.files = files{}
 		for name, mode := range i.Files {
@@ -161,10 +170,8 @@ func (d *Docker) OOMKill(id string) {
 // it before.
 func (d *Docker) WriteLog(id string, stream Stream, line string) {
 	d.lock()
-	c := d.must(id)
-	console := c.console
-	d.mu.Unlock()
-	_ = console.write(nil, stream, []byte(line+"\n"))
+	defer d.mu.Unlock()
+	_ = d.must(id).console.write(nil, stream, []byte(line+"\n"))
 }
 
 // startFailure is a start that the world makes fail.
