@@ -46,6 +46,10 @@ type Runtime struct {
 	version memo[Version]
 	info    memo[Info]
 	pause   memo[Image] // the built-in sandbox image
+
+	pulls     pullGroup
+	imageFS   memo[ImageFSInfo]
+	imageAges imageAges
 }
 
 type options struct {
@@ -62,6 +66,8 @@ type options struct {
 	random         io.Reader
 	tls            *tls.Config
 	apiVersion     string
+	keyring        Keyring
+	pullLimit      int
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
@@ -140,6 +146,16 @@ func WithTLS(c *tls.Config) Option { return func(o *options) { o.tls = c } }
 // for example. The default, "", negotiates it. New ignores it.
 func WithAPIVersion(v string) Option { return func(o *options) { o.apiVersion = v } }
 
+// WithKeyring sets where the credentials for pulls come from, unless
+// [PullOptions] has a Keyring of its own. The default, nil, pulls without
+// credentials; [DockerConfigKeyring] takes those of the docker command.
+func WithKeyring(k Keyring) Option { return func(o *options) { o.keyring = k } }
+
+// WithPullLimit has the engine pull at most n images at a time for this
+// Runtime; the others wait for their turn, in the order in which they came.
+// The default, zero, is no limit.
+func WithPullLimit(n int) Option { return func(o *options) { o.pullLimit = n } }
+
 // Skipped is a container that a list left out.
 type Skipped struct {
 	ID    string
@@ -174,6 +190,9 @@ func newRuntime(opts []Option) *Runtime {
 	}
 	if r.opts.maxLabelBytes == 0 {
 		r.opts.maxLabelBytes = defaultMaxLabelBytes
+	}
+	if r.opts.pullLimit > 0 {
+		r.pulls.slots = make(chan struct{}, r.opts.pullLimit)
 	}
 	r.naming = Naming{Prefix: r.opts.owner}
 	r.err = checkOwner(r.opts.owner)
@@ -461,7 +480,7 @@ func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.
 			// the context's error, which looks like a failure of the engine.
 			*err = fmt.Errorf("%w: %v", ctx.Err(), *err)
 		}
-		if isContextError(*err) && context.Cause(ctx) == errOurDeadline {
+		if limit > 0 && isContextError(*err) && context.Cause(ctx) == errOurDeadline {
 			*err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, *err)}
 		}
 		*err = &Error{op, target, *err}
