@@ -30,7 +30,7 @@ func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err
 	for try := 1; ; try++ {
 		id, err := r.createOnce(ctx, req, name)
 		var conflict *NameConflictError
-		if !errors.As(err, &conflict) || try == createTries {
+		if !errors.As(err, &conflict) || try >= createTries {
 			return id, err
 		}
 		holder, verdict, settleErr := r.settle(ctx, req, name, conflict)
@@ -61,8 +61,10 @@ func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err
 		case holderRemoved:
 			r.opts.logger.Info("holder of a name removed", slog.String("name", name), slog.String("id", holder))
 		case holderLeaving:
+			try-- // it goes, however long that takes
 			if err := wait.sleep(ctx); err != nil {
-				return "", joinErrors([]error{conflict, err})
+				leaving := &NameConflictError{Name: name, HolderID: holder, Reason: ErrRemovalInProgress.Error()}
+				return "", joinErrors([]error{leaving, err})
 			}
 		}
 	}
@@ -112,36 +114,18 @@ const (
 // settle decides what becomes of the container that holds a name. It asks for
 // the holder by name, so no engine's wording matters.
 func (r *Runtime) settle(ctx context.Context, req createRequest, name string, conflict *NameConflictError) (string, verdict, error) {
-	info, err := r.inspectAny(ctx, name)
-	if errors.Is(err, ErrContainerNotFound) {
-		// Gone just now, or never to be found. The ID in the engine's
-		// message tells: a phantom is known by neither.
-		if conflict.HolderID == "" {
-			return "", holderPhantom, nil
-		}
-		other, err := r.inspectAny(ctx, conflict.HolderID)
-		switch {
-		case err == nil && other.Name != "/"+name && other.Name != name:
-			return "", holderLeaving, nil // renamed meanwhile: the name is free
-		case err == nil:
-			info = other
-		case errors.Is(err, ErrContainerNotFound):
-			return "", holderPhantom, nil
-		default:
-			return "", 0, joinErrors([]error{conflict, err})
-		}
-	} else if err != nil {
+	info, v, err := r.holder(ctx, req, name, conflict)
+	if err != nil {
 		return "", 0, joinErrors([]error{conflict, err})
 	}
-
+	if info.ContainerJSONBase == nil {
+		return "", v, nil
+	}
 	refuse := func(reason string) (string, verdict, error) {
 		return "", 0, &NameConflictError{Name: name, HolderID: info.ID, Reason: reason}
 	}
-	var labels map[string]string
-	if info.Config != nil {
-		labels = info.Config.Labels
-	}
-	if r.kindOf(labels) == "" {
+	kind := r.kindOfInspected(info)
+	if kind == "" {
 		return refuse("it is not this runtime's")
 	}
 	es := stateFromInspect(info, func(string) {})
@@ -153,19 +137,63 @@ func (r *Runtime) settle(ctx context.Context, req createRequest, name string, co
 	case stateOf(es).state == StateRunning:
 		return refuse("it is running")
 	}
-	if err := r.removeContainer(ctx, info, false); err != nil {
-		if errors.Is(err, ErrRunning) {
-			return refuse("it is running")
-		}
-		return "", 0, joinErrors([]error{&NameConflictError{Name: name, HolderID: info.ID}, fmt.Errorf("remove the holder: %w", err)})
+	if kind == TypeSandbox {
+		err = r.removePod(ctx, info.ID, false, false)
+	} else {
+		err = r.removeContainer(ctx, info, false)
 	}
-	return info.ID, holderRemoved, nil
+	switch {
+	case err == nil:
+		return info.ID, holderRemoved, nil
+	case errors.Is(err, ErrRunning) && kind == TypeSandbox:
+		return refuse("containers of its pod are running")
+	case errors.Is(err, ErrRunning):
+		return refuse("it is running")
+	}
+	return "", 0, joinErrors([]error{&NameConflictError{Name: name, HolderID: info.ID}, fmt.Errorf("remove the holder: %w", err)})
+}
+
+// holder finds who holds a name. The answer is without a container, and with
+// a verdict, if nobody does who can be found.
+func (r *Runtime) holder(ctx context.Context, req createRequest, name string, conflict *NameConflictError) (container.InspectResponse, verdict, error) {
+	info, err := r.inspectAny(ctx, name)
+	if !errors.Is(err, ErrContainerNotFound) {
+		return info, 0, err
+	}
+	// Gone just now, or never to be found. The ID in the engine's message
+	// tells: a phantom is known by neither.
+	if conflict.HolderID != "" {
+		info, err = r.inspectAny(ctx, conflict.HolderID)
+		switch {
+		case err == nil && info.Name != "/"+name && info.Name != name:
+			return container.InspectResponse{}, holderLeaving, nil // renamed meanwhile: the name is free
+		case !errors.Is(err, ErrContainerNotFound):
+			return info, 0, err
+		}
+	}
+	// An earlier create may have met the phantom already, and made the
+	// container under a random name.
+	list, err := r.listRaw(ctx, query{kind: r.kindOf(req.Config.Labels), labels: map[string]string{
+		LabelPodUID: req.Name.UID, LabelContainerName: req.Name.Container,
+	}})
+	if err != nil {
+		return container.InspectResponse{}, 0, err
+	}
+	for _, c := range list {
+		if n, err := r.nameOf(c.Names, c.Labels); err == nil && n.Suffix != "" {
+			if n.Suffix = ""; n == req.Name {
+				info, err := r.inspectAny(ctx, c.ID)
+				return info, 0, err
+			}
+		}
+	}
+	return container.InspectResponse{}, holderPhantom, nil
 }
 
 // adoptable reports whether a container is exactly what req would make, and
 // fresh.
 func (r *Runtime) adoptable(info container.InspectResponse, req createRequest) bool {
-	if info.Config == nil || r.kindOf(info.Config.Labels) == "" {
+	if r.kindOfInspected(info) == "" {
 		return false
 	}
 	spec := info.Config.Labels[LabelSpec]

@@ -20,7 +20,7 @@ import (
 // v1's ContainerConfig. The zero value of each but Name and Image is usable.
 type ContainerConfig struct {
 	Name    string // unique within the pod; not "POD"
-	Attempt uint32 // how often this container was made anew
+	Attempt uint32 // how often this container was made anew; counts on when the pod's sandbox is made anew
 	Image   string // a reference, or the ID of an image on the engine
 
 	Command    []string // replaces the image's entrypoint and drops its arguments; nil: the image's
@@ -107,6 +107,7 @@ type Filter struct {
 	ID        string // full ID, or with IDPrefix a prefix that selects one container
 	IDPrefix  bool   // an ID that is a prefix of several containers' is an error
 	SandboxID string // full ID
+	UID       string // the pod's UID; empty: any
 	State     State  // empty: any
 	Labels    map[string]string
 	LabelKeys []string // each has to be there, with any value
@@ -138,6 +139,32 @@ func (r *Runtime) kindOf(labels map[string]string) string {
 	return ""
 }
 
+// kindOfContainer is kindOf for a container with these names and this image.
+// One whose name is not ours has been renamed, or has our labels from an image
+// that somebody committed from one of our containers: it is ours only if it
+// is made from the image that the labels name.
+func (r *Runtime) kindOfContainer(names []string, imageID string, labels map[string]string) string {
+	kind := r.kindOf(labels)
+	made, ok := labels[labelImageID]
+	if kind == "" || !ok || imageIDOf(made) == imageIDOf(imageID) {
+		return kind
+	}
+	if _, err := r.naming.Parse(pickName(names, r.naming)); err != nil {
+		return ""
+	}
+	return kind
+}
+
+func (r *Runtime) kindOfInspected(info container.InspectResponse) string {
+	if info.Config == nil {
+		return ""
+	}
+	return r.kindOfContainer([]string{info.Name}, info.Image, info.Config.Labels)
+}
+
+// imageIDOf spells an image's ID in one way.
+func imageIDOf(id string) string { return strings.TrimPrefix(id, "sha256:") }
+
 // nameOf reads a container's identity from its names, or where none parses,
 // after a rename for example, from its labels.
 func (r *Runtime) nameOf(names []string, labels map[string]string) (Name, error) {
@@ -165,11 +192,7 @@ func (r *Runtime) inspect(ctx context.Context, id, kind string) (container.Inspe
 	if err != nil {
 		return container.InspectResponse{}, err
 	}
-	var labels map[string]string
-	if info.Config != nil {
-		labels = info.Config.Labels
-	}
-	switch r.kindOf(labels) {
+	switch r.kindOfInspected(info) {
 	case kind:
 		return info, nil
 	case TypeSandbox:
@@ -250,7 +273,8 @@ func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, er
 		return nil, err
 	}
 	return slices.DeleteFunc(list, func(c container.Summary) bool {
-		return q.kind != "" && r.kindOf(c.Labels) != q.kind || r.kindOf(c.Labels) == ""
+		kind := r.kindOfContainer(c.Names, c.ImageID, c.Labels)
+		return kind == "" || q.kind != "" && kind != q.kind
 	}), nil
 }
 
@@ -297,12 +321,14 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 			r.skip(Skipped{s.ID, s.Names, err})
 			continue
 		}
-		list = append(list, c)
+		if f.UID == "" || c.Name.UID == f.UID {
+			list = append(list, c)
+		}
 	}
 	if f.IDPrefix && len(list) > 1 {
 		return nil, &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", f.ID, len(list))}
 	}
-	if !f.Fast {
+	if !f.Fast && f.State != StateRunning {
 		list = r.settleCreated(ctx, list)
 	}
 	if f.State != "" {
@@ -379,7 +405,8 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) []Contain
 	var gone sync.Map
 	each(len(created), func(i int) {
 		c := created[i]
-		ctx, end := r.begin(ctx, "inspect container", c.ID)
+		// A few that hang must not use up the time of all.
+		ctx, end := r.beginLimit(ctx, "inspect container", c.ID, r.opts.requestTimeout/8)
 		info, err := r.inspectAny(ctx, c.ID)
 		if err == nil && info.State == nil {
 			err = &classified{ErrBadAnswer, "the engine's inspection has no state"}
@@ -422,12 +449,12 @@ func each(n int, f func(i int)) {
 
 // Managed is a container that [Runtime.ListManaged] found.
 type Managed struct {
-	ID      string
-	Name    Name        // zero if Legacy is set
-	Legacy  *LegacyName // a name from before sandboxes had attempts
-	State   State
-	Labels  map[string]string // as the engine has them
-	Created time.Time
+	ID        string
+	Name      Name        // zero if Legacy is set
+	Legacy    *LegacyName // a name from before sandboxes had attempts
+	State     State
+	Labels    map[string]string // as the engine has them
+	CreatedAt time.Time         // to the second
 }
 
 // ListManaged lists every container whose name carries this Runtime's prefix,
@@ -450,7 +477,10 @@ func (r *Runtime) ListManaged(ctx context.Context, running bool) (list []Managed
 		if word == "" {
 			word = wordOfStatusText(s.Status)
 		}
-		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: s.Labels, Created: time.Unix(s.Created, 0).UTC()}
+		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: s.Labels}
+		if s.Created > 0 {
+			m.CreatedAt = time.Unix(s.Created, 0).UTC()
+		}
 		if running && m.State != StateRunning {
 			continue
 		}
@@ -511,7 +541,7 @@ func (r *Runtime) ListOrphans(ctx context.Context) (list []Container, err error)
 // differs is removed, and the create repeated. One that runs, or is not this
 // Runtime's, is left alone: a [*NameConflictError] names it.
 func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c ContainerConfig, s SandboxConfig) (id string, err error) {
-	ctx, end := r.begin(ctx, "create container", c.Name)
+	ctx, end := r.begin(ctx, "create container", s.Namespace+"/"+s.Name+"/"+c.Name)
 	defer end(&err)
 	if r.err != nil {
 		return "", r.err
@@ -556,7 +586,15 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err != nil {
 		return "", err
 	}
+	unlock, err := r.lockName(ctx, req.Name)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	id, err = r.create(ctx, req)
+	if errors.Is(err, ErrImageNotFound) {
+		err = fmt.Errorf("image %q: %w", c.Image, err)
+	}
 	return id, scrub(err, c.Envs)
 }
 
@@ -750,12 +788,14 @@ func (r *Runtime) stop(ctx context.Context, info container.InspectResponse, seco
 // lastResort kills a container whose stop the engine did not answer, and
 // reports the timeout only if it is still there.
 func (r *Runtime) lastResort(ctx context.Context, id string, timeout error) error {
-	ctx, cancel := r.detached(ctx, undoTime)
-	defer cancel()
 	if k, ok := r.docker.(ContainerKiller); ok {
-		_ = k.ContainerKill(ctx, id, "SIGKILL") // the inspection tells whether it helped
+		kill, cancel := r.detached(ctx, undoTime/2)
+		_ = k.ContainerKill(kill, id, "SIGKILL") // the inspection tells whether it helped
+		cancel()
 	}
-	info, err := r.inspectAny(ctx, id)
+	look, cancel := r.detached(ctx, undoTime/2)
+	defer cancel()
+	info, err := r.inspectAny(look, id)
 	switch {
 	case errors.Is(err, ErrContainerNotFound):
 		return nil
@@ -807,58 +847,38 @@ func (r *Runtime) removeContainer(ctx context.Context, info container.InspectRes
 
 // remove removes a container and waits until it is gone. The caller has made
 // sure that it is ours.
+//
+// A removal that somebody else began is asked for again and again: Docker
+// refuses it until it is done, and takes it where the other one failed half
+// way and left the container dead.
 func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
 	opts := container.RemoveOptions{RemoveVolumes: true, Force: force}
-	wait := newBackoff(10*time.Millisecond, time.Second)
-	for try := 0; ; try++ {
+	wait := newBackoff(10*time.Millisecond, 500*time.Millisecond)
+	for busy := 0; ; {
 		err := classify(verbRemove, id, r.docker.ContainerRemove(ctx, id, opts))
 		switch {
 		case err == nil, errors.Is(err, ErrContainerNotFound):
 			return nil
 		case errors.Is(err, ErrRemovalInProgress):
-			// A dead container is either about to go or what a removal that
-			// failed has left. Only a further removal tells.
-			err := r.waitGone(ctx, id)
-			if try == busyTries || !errors.Is(err, ErrRemovalInProgress) || wait.sleep(ctx) != nil {
-				return err
-			}
-		case try < busyTries && isBusy(err):
-			// A mount that another process still holds: it goes.
-			if werr := wait.sleep(ctx); werr != nil {
-				return err
-			}
+		case busy < busyTries && isBusy(err):
+			busy++ // a mount that another process still holds: it goes
 		default:
 			return err
+		}
+		if werr := wait.sleep(ctx); werr != nil {
+			return joinErrors([]error{err, werr})
 		}
 	}
 }
 
-// busyTries is how often a removal is repeated that failed for a busy mount.
-const busyTries = 6
+// busyTries is how often a removal is repeated that failed for a busy mount:
+// for some five seconds.
+const busyTries = 12
 
 // isBusy recognises a removal that failed on a mount still in use.
 func isBusy(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "device or resource busy") || strings.Contains(text, "directory not empty")
-}
-
-// waitGone waits until the engine no longer knows a container.
-func (r *Runtime) waitGone(ctx context.Context, id string) error {
-	wait := newBackoff(5*time.Millisecond, 500*time.Millisecond)
-	for {
-		info, err := r.inspectAny(ctx, id)
-		switch {
-		case errors.Is(err, ErrContainerNotFound):
-			return nil
-		case err != nil:
-			return err
-		case info.State != nil && info.State.Dead:
-			return &classified{ErrRemovalInProgress, fmt.Sprintf("the engine failed to finish the removal: %s", info.State.Error)}
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return err
-		}
-	}
 }
 
 // backoff is a pause that doubles up to a limit.

@@ -613,8 +613,8 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 		Name:     name,
 		Platform: platform,
 		Config: &container.Config{
-			Entrypoint:  strslice.StrSlice(slices.Clone(c.Command)),
-			Cmd:         strslice.StrSlice(slices.Clone(c.Args)),
+			Entrypoint:  words(c.Command),
+			Cmd:         words(c.Args),
 			Env:         envList(c.Envs),
 			Image:       site.imageID,
 			WorkingDir:  c.WorkingDir,
@@ -678,6 +678,7 @@ type sandboxMemory struct {
 // Labels of dockpod's own besides those in labels.go.
 const (
 	labelAttempt       = "io.dockpod.attempt"       // decimal; for a container that was renamed
+	labelImageID       = "io.dockpod.image-id"      // tells it from one made of a commit of it
 	labelLogDirectory  = "io.dockpod.log-directory" // the log link must not leave it
 	labelSandboxMemory = "io.dockpod.sandbox"       // JSON of sandboxMemory
 )
@@ -791,6 +792,7 @@ func (site createSite) labels(kind string, name Name, labels, annotations map[st
 	}
 	m[labelAttempt] = strconv.FormatUint(uint64(name.Attempt), 10)
 	m[LabelSchema] = schemaVersion
+	m[labelImageID] = site.imageID
 	return m, nil
 }
 
@@ -818,6 +820,15 @@ func cloned[T any](p *T) *T {
 	}
 	c := *p
 	return &c
+}
+
+// words copies a command. An empty one is the image's, as a missing one is:
+// engines take an empty list for a command that is no command.
+func words(s []string) strslice.StrSlice {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
 }
 
 func envList(envs []EnvVar) []string {

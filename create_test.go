@@ -149,7 +149,7 @@ func TestBuildContainerPlain(t *testing.T) {
 		t.Errorf("networking: %s", text)
 	}
 	wantLabels := map[string]string{
-		LabelType: TypeContainer, LabelSandboxID: sandboxID, LabelImage: "busybox:1", LabelSchema: schemaVersion, labelAttempt: "0",
+		LabelType: TypeContainer, LabelSandboxID: sandboxID, LabelImage: "busybox:1", LabelSchema: schemaVersion, labelAttempt: "0", labelImageID: idA,
 		LabelPodName: "pod", LabelPodNamespace: "ns", LabelPodUID: "uid", LabelContainerName: "app",
 		labelAdded: "pod.name,pod.namespace,pod.uid,container.name", LabelSpec: labels[LabelSpec],
 	}
@@ -1149,7 +1149,7 @@ func TestBuildSandboxPlain(t *testing.T) {
 		t.Errorf("mismatch (-want +got):\n%s", diff)
 	}
 	wantLabels := map[string]string{
-		LabelType: TypeSandbox, LabelSchema: schemaVersion, labelAttempt: "0", labelSandboxMemory: "{}",
+		LabelType: TypeSandbox, LabelSchema: schemaVersion, labelAttempt: "0", labelImageID: idA, labelSandboxMemory: "{}",
 		LabelPodName: "pod", LabelPodNamespace: "ns", LabelPodUID: "uid", LabelContainerName: "POD",
 		labelAdded: "pod.name,pod.namespace,pod.uid,container.name", LabelSpec: req.Config.Labels[LabelSpec],
 	}

@@ -53,6 +53,9 @@ var (
 	// were to be joined, is not there or not running. The container itself
 	// still exists. Class FailedPrecondition.
 	ErrSandboxGone = newSentinel("sandbox is gone or not running", errdefs.ErrFailedPrecondition)
+	// ErrNoNetwork: the engine has no network of the name that [WithNetwork]
+	// gave. Class FailedPrecondition.
+	ErrNoNetwork = newSentinel("no such network", errdefs.ErrFailedPrecondition)
 	// ErrNotManaged: the object exists and is not this Runtime's. Nothing
 	// was done to it. Class PermissionDenied.
 	ErrNotManaged = newSentinel("not managed by this runtime", errdefs.ErrPermissionDenied)
@@ -261,6 +264,8 @@ func classify(v verb, target string, err error) error {
 			return as(ErrSandboxGone)
 		case has("no such image", "image not known"), errdefs.IsNotFound(err) && !has("network "):
 			return as(ErrImageNotFound)
+		case errdefs.IsNotFound(err):
+			return as(ErrNoNetwork)
 		case errdefs.IsConflict(err):
 			// Whatever the words: the holder can be asked for by its name.
 			return &NameConflictError{Name: target}
@@ -274,9 +279,9 @@ func classify(v verb, target string, err error) error {
 		case has("no such container") && !has(strings.ToLower(target)):
 			return as(ErrSandboxGone)
 		case errdefs.IsNotFound(err) && has("network ") && !has("no such container"):
-			return concise(err) // "network x not found": the container is there
+			return as(ErrNoNetwork) // the container is there
 		case has("exec: ") && has("no such file or directory", "executable file not found", "permission denied", "exec format error", "is a directory"),
-			has("attempted to invoke a command that was not found", "oci permission denied"):
+			has("attempted to invoke a command that was not found", "container process: permission denied"):
 			return &classified{ErrCannotRun, ErrCannotRun.Error() + ": " + bounded(execText(err.Error()))}
 		}
 	case verbRemove:

@@ -61,6 +61,7 @@ var sentinels = []struct {
 	{ErrContainerNotFound, "NotFound"},
 	{ErrImageNotFound, "NotFound"},
 	{ErrSandboxGone, "FailedPrecondition"},
+	{ErrNoNetwork, "FailedPrecondition"},
 	{ErrNotManaged, "PermissionDenied"},
 	{ErrNameConflict, "Conflict"},
 	{ErrRemovalInProgress, "Conflict"},
@@ -198,7 +199,7 @@ func TestClassify(t *testing.T) {
 		{"unknown log driver, Docker", verbCreate, 400, "logger: no log driver named 'nosuch' is registered", nil, "InvalidArgument"},
 		{"unknown log driver, Podman", verbCreate, 500, "invalid log driver: invalid argument", nil, "Internal"},
 		{"words about a container that runs", verbCreate, 500, "the plugin's container is not running", nil, "Internal"},
-		{"404 of another thing", verbCreate, 404, "network nosuch not found", nil, "NotFound"},
+		{"no network at create", verbCreate, 404, "network nosuch not found", ErrNoNetwork, "FailedPrecondition"},
 
 		// Start.
 		{"sandbox gone, Docker 20.10", verbStart, 404, "No such container: " + sandboxID, ErrSandboxGone, "FailedPrecondition"},
@@ -208,7 +209,7 @@ func TestClassify(t *testing.T) {
 		{"container gone, Docker", verbStart, 404, "No such container: " + workloadID, ErrContainerNotFound, "NotFound"},
 		{"container gone, Podman", verbStart, 404, podmanGone, ErrContainerNotFound, "NotFound"},
 		{"container gone, no words", verbStart, 404, "", ErrContainerNotFound, "NotFound"},
-		{"no network, Docker 20.10", verbStart, 404, "network nosuch not found", nil, "NotFound"},
+		{"no network, Docker 20.10", verbStart, 404, "network nosuch not found", ErrNoNetwork, "FailedPrecondition"},
 		{"port taken, Docker 20.10", verbStart, 500, "driver failed programming external connectivity on endpoint x (y): Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use", ErrPortInUse, "Conflict"},
 		{"port taken, Docker 28", verbStart, 500, "failed to set up container networking: driver failed programming external connectivity on endpoint x (y): failed to bind host port for 0.0.0.0:8080: address already in use", ErrPortInUse, "Conflict"},
 		{"port taken by another container", verbStart, 500, "driver failed programming external connectivity on endpoint x (y): Bind for 0.0.0.0:8080 failed: port is already allocated", ErrPortInUse, "Conflict"},

@@ -47,6 +47,8 @@ type Runtime struct {
 	info    memo[Info]
 	pause   memo[Image] // the built-in sandbox image
 
+	names nameLocks
+
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
 	imageAges imageAges
@@ -99,7 +101,7 @@ func WithRequestTimeout(d time.Duration) Option {
 }
 
 // WithSandboxImage sets the image of the sandboxes, which is pulled if it is
-// not on the engine. The default is a pause program of a few hundred bytes
+// not on the engine, within the time of [Runtime.RunSandbox]. The default is a pause program of a few hundred bytes
 // that dockpod brings and loads on first use, so that no registry is needed.
 func WithSandboxImage(ref string) Option { return func(o *options) { o.sandboxImage = ref } }
 
@@ -196,6 +198,9 @@ func newRuntime(opts []Option) *Runtime {
 	}
 	r.naming = Naming{Prefix: r.opts.owner}
 	r.err = checkOwner(r.opts.owner)
+	if n := r.opts.network; r.err == nil && (n == "host" || strings.Contains(n, ":")) {
+		r.err = &FieldError{"WithNetwork", fmt.Sprintf("%q is no network; SandboxConfig.Namespaces chooses the node's", n)}
+	}
 	return r
 }
 
@@ -484,6 +489,49 @@ func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.
 			*err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, *err)}
 		}
 		*err = &Error{op, target, *err}
+	}
+}
+
+// nameLocks holds a lock for each name that somebody is making a container of.
+type nameLocks struct {
+	mu   sync.Mutex
+	held map[Name]*nameLock
+}
+
+type nameLock struct {
+	turn  chan struct{} // holds one value while somebody has the lock
+	users int           // who have it or wait for it
+}
+
+// lockName keeps the calls of this Runtime that make a container of one name
+// in a row; calls of other processes are told apart by the engine alone.
+func (r *Runtime) lockName(ctx context.Context, n Name) (unlock func(), err error) {
+	locks := &r.names
+	locks.mu.Lock()
+	l := locks.held[n]
+	if l == nil {
+		l = &nameLock{turn: make(chan struct{}, 1)}
+		if locks.held == nil {
+			locks.held = map[Name]*nameLock{}
+		}
+		locks.held[n] = l
+	}
+	l.users++
+	locks.mu.Unlock()
+
+	leave := func() {
+		locks.mu.Lock()
+		defer locks.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(locks.held, n)
+		}
+	}
+	select {
+	case l.turn <- struct{}{}:
+		return func() { <-l.turn; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
 	}
 }
 

@@ -164,7 +164,9 @@ type SandboxFilter struct {
 
 // RunSandbox makes and starts the sandbox of a pod and returns its ID. If
 // anything fails after the engine has made it, it is removed again: the call
-// leaves a running sandbox or none.
+// leaves a running sandbox or none. Only an engine that finishes the making
+// long after the deadline leaves one that never ran; the next call for the
+// same name takes it over.
 //
 // A name that is held is settled as for [Runtime.CreateContainer]. A running
 // sandbox of the same name and attempt is a [*NameConflictError] that carries
@@ -190,6 +192,13 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 	if err != nil {
 		return "", err
 	}
+	// Two calls for one sandbox must not undo each other's.
+	name := Name{Container: SandboxContainerName, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: s.Attempt}
+	unlock, err := r.lockName(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	id, err = r.createSandbox(ctx, s, site)
 	if err != nil {
 		return "", err
@@ -247,7 +256,8 @@ func portInText(ports []PortMapping, text string) PortMapping {
 		if p.HostPort == 0 {
 			continue
 		}
-		if strings.Contains(text, ":"+strconv.Itoa(int(p.HostPort))) {
+		_, after, ok := strings.Cut(text, ":"+strconv.Itoa(int(p.HostPort)))
+		if ok && (after == "" || after[0] < '0' || after[0] > '9') {
 			return p
 		}
 		if first.HostPort == 0 {
@@ -375,20 +385,49 @@ func (r *Runtime) StopSandbox(ctx context.Context, id string, grace time.Duratio
 	}
 	ctx, end := r.beginLimit(ctx, "stop sandbox", id, limit)
 	defer end(&err)
-	info, err := r.inspect(ctx, id, TypeSandbox)
-	gone := errors.Is(err, ErrContainerNotFound)
-	if err != nil && !gone {
-		return err
-	}
-	full := id
-	if !gone {
-		full = info.ID
-	}
-	members, err := r.listRaw(ctx, query{kind: TypeContainer, sandboxID: full})
+	info, full, gone, err := r.inspectSandbox(ctx, id)
 	if err != nil {
 		return err
 	}
-	err = r.eachMember(members, func(c container.Summary) error {
+	if err := r.stopMembers(ctx, full, seconds); err != nil || gone {
+		// A sandbox without its network would cut off what still runs.
+		return err
+	}
+	if err := r.stop(ctx, info, sandboxGrace); err != nil {
+		return err
+	}
+	// One may have been started since they were listed; from now on none can.
+	return r.stopMembers(ctx, full, seconds)
+}
+
+// inspectSandbox asks for a sandbox that may be gone. Then its members can
+// still be found by its full ID, and by no other.
+func (r *Runtime) inspectSandbox(ctx context.Context, id string) (info container.InspectResponse, full string, gone bool, err error) {
+	info, err = r.inspect(ctx, id, TypeSandbox)
+	switch {
+	case err == nil:
+		return info, info.ID, false, nil
+	case !errors.Is(err, ErrContainerNotFound):
+		return info, "", false, err
+	case len(id) != 64 || !isLowerHex(id):
+		return info, "", false, &FieldError{"id", fmt.Sprintf("%q: no such sandbox, and not the full ID of one that is gone", id)}
+	}
+	return info, id, true, nil
+}
+
+// members lists the containers of a sandbox.
+func (r *Runtime) members(ctx context.Context, sandboxID string) ([]container.Summary, error) {
+	list, err := r.listRaw(ctx, query{kind: TypeContainer, sandboxID: sandboxID})
+	return slices.DeleteFunc(list, func(c container.Summary) bool { return c.Labels[LabelSandboxID] != sandboxID }), err
+}
+
+// stopMembers stops the containers of a sandbox together.
+func (r *Runtime) stopMembers(ctx context.Context, sandboxID string, seconds int) error {
+	members, err := r.members(ctx, sandboxID)
+	if err != nil {
+		return err
+	}
+	return r.eachMember(members, func(c container.Summary) error {
 		ctx, end := r.beginLimit(ctx, "stop container", c.ID, r.graceLimit(seconds))
 		info, err := r.inspectAny(ctx, c.ID)
 		if err == nil {
@@ -400,11 +439,6 @@ func (r *Runtime) StopSandbox(ctx context.Context, id string, grace time.Duratio
 		end(&err)
 		return err
 	})
-	if err != nil || gone {
-		// A sandbox without its network would cut off what still runs.
-		return err
-	}
-	return r.stop(ctx, info, sandboxGrace)
 }
 
 // sandboxGrace is how many seconds a sandbox gets to end. The pause program
@@ -423,30 +457,34 @@ func (r *Runtime) eachMember(members []container.Summary, f func(container.Summa
 }
 
 // RemoveSandbox removes the containers of a pod, their log links, and then
-// its sandbox. What runs is killed, unless [WithoutForcedRemoval]; then the
-// error is [ErrRunning]. What is gone already is fine: the containers of a
-// sandbox that is gone are removed if id is its full ID.
+// its sandbox. What runs is killed, unless [WithoutForcedRemoval]: then the
+// error is [ErrRunning], and nothing was removed. What is gone already is
+// fine: the containers of a sandbox that is gone are found by its full ID.
 func (r *Runtime) RemoveSandbox(ctx context.Context, id string) (err error) {
 	ctx, end := r.begin(ctx, "remove sandbox", id)
 	defer end(&err)
-	info, err := r.inspect(ctx, id, TypeSandbox)
-	gone := errors.Is(err, ErrContainerNotFound)
-	if err != nil && !gone {
+	_, full, gone, err := r.inspectSandbox(ctx, id)
+	if err != nil {
 		return err
 	}
-	full := id
-	if !gone {
-		full = info.ID
+	return r.removePod(ctx, full, gone, !r.opts.keepRunning)
+}
+
+// removePod removes a sandbox, or what is left of it, with its members.
+// Without force it first makes sure that none of them runs.
+func (r *Runtime) removePod(ctx context.Context, sandboxID string, gone, force bool) error {
+	if !force {
+		if err := r.checkStopped(ctx, sandboxID, gone); err != nil {
+			return err
+		}
 	}
-	force := !r.opts.keepRunning
 	// A container may be created into the sandbox while its siblings are
 	// being removed; after the sandbox is gone it cannot start any more.
 	for pass := 0; ; pass++ {
-		members, err := r.listRaw(ctx, query{kind: TypeContainer, sandboxID: full})
+		members, err := r.members(ctx, sandboxID)
 		if err != nil {
 			return err
 		}
-		members = slices.DeleteFunc(members, func(c container.Summary) bool { return c.Labels[LabelSandboxID] != full })
 		if pass > 0 && len(members) == 0 {
 			return nil
 		}
@@ -470,11 +508,32 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) (err error) {
 			return err
 		}
 		if pass == 0 && !gone {
-			if err := r.remove(ctx, full, force); err != nil {
+			if err := r.remove(ctx, sandboxID, force); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// checkStopped returns ErrRunning if a sandbox or one of its members runs.
+func (r *Runtime) checkStopped(ctx context.Context, sandboxID string, gone bool) error {
+	list, err := r.members(ctx, sandboxID)
+	if err != nil {
+		return err
+	}
+	if !gone {
+		sandbox, err := r.listRaw(ctx, query{kind: TypeSandbox, id: sandboxID})
+		if err != nil {
+			return err
+		}
+		list = append(list, sandbox...)
+	}
+	for _, c := range list {
+		if entry, err := r.fromSummary(c); err == nil && entry.State == StateRunning {
+			return fmt.Errorf("%q: %w", c.ID, ErrRunning)
+		}
+	}
+	return nil
 }
 
 // removePasses bounds how often RemoveSandbox looks for members.

@@ -111,7 +111,7 @@ func stateOf(s engineState) outcome {
 	switch s.effectiveWord() {
 	case "running", "paused", "restarting", "stopping": // the last is Podman's, while the grace of a stop runs
 		return outcome{state: StateRunning, started: s.started}
-	case "created":
+	case "created", "initialized": // Podman's second word is for one that is about to start
 		if s.exitCode == 0 && s.err == "" {
 			return outcome{state: StateCreated}
 		}
@@ -119,14 +119,15 @@ func stateOf(s engineState) outcome {
 			state: StateExited, started: s.created, finished: s.created,
 			exitCode: s.exitCode, reason: ReasonContainerCannotRun, message: s.err,
 		}
-	case "exited", "dead":
+	case "exited", "stopped", "dead": // Podman's "stopped" is on its way to exited
 		o := outcome{
 			state: StateExited, started: s.started, finished: s.finish,
 			exitCode: s.exitCode, message: s.err,
 		}
 		o.reason, o.oomObserved = exitReason(s.exitCode, s.oom)
 		switch {
-		case s.finish.IsZero() && s.exitCode != 0:
+		case s.finish.IsZero() && (s.exitCode != 0 || s.word == "dead" && s.started.IsZero()):
+			// Never run; a dead one was created, and its removal failed.
 			o.started, o.finished, o.reason = s.created, s.created, ReasonContainerCannotRun
 		case s.err != "" && !s.finish.IsZero():
 			o.startError = s.err
@@ -352,11 +353,16 @@ func (r *Runtime) containerStatus(ctx context.Context, id string, imageByID func
 	if err != nil {
 		return ContainerStatus{}, err
 	}
-	img, err := imageByID(ctx, info.Image)
-	if err != nil && !errdefs.IsNotFound(err) {
-		return ContainerStatus{}, err
+	// The image may be gone, or damaged: the container is what was asked for.
+	img, imgErr := imageByID(ctx, info.Image)
+	if isContextError(imgErr) {
+		return ContainerStatus{}, imgErr
 	}
-	return r.statusOf(info, img)
+	st, err := r.statusOf(info, img)
+	if err == nil && imgErr != nil && !errdefs.IsNotFound(imgErr) {
+		st.Problems = append(st.Problems, "ImageRef: "+imgErr.Error())
+	}
+	return st, err
 }
 
 // inspectImageByID returns the image with this ID, or an error of the class

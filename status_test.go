@@ -583,7 +583,7 @@ func TestContainerStatus(t *testing.T) {
 		{name: "as it is", info: inspected(nil), ref: DockerPullablePrefix + "busybox@" + idB},
 		{name: "image gone", info: inspected(nil), imageErr: noSuchImage(idA), ref: DockerPrefix + idA},
 		{name: "container of no image", info: inspected(func(i *container.InspectResponse) { i.Image = "" }), ref: DockerPrefix},
-		{name: "image cannot be inspected", info: inspected(nil), imageErr: engineError(errdefs.ErrUnavailable, "starting"), want: ErrNotReady},
+		{name: "image cannot be inspected", info: inspected(nil), imageErr: engineError(errdefs.ErrUnavailable, "starting"), ref: DockerPrefix + idA},
 		{name: "gone", infoErr: noSuchContainer(workloadID), want: ErrContainerNotFound},
 		{name: "nothing in the answer", info: container.InspectResponse{}, want: ErrBadAnswer},
 		{name: "no ID in the answer", info: inspected(func(i *container.InspectResponse) { i.ID = "" }), want: ErrBadAnswer},

@@ -283,11 +283,12 @@ type createFunc func() (container.CreateResponse, error)
 
 // through returns a Runtime of the world's owner whose creates pass through f.
 func (w *world) through(f func(name string, create createFunc) (container.CreateResponse, error)) *dockpod.Runtime {
-	return dockpod.New(&middleman{w.docker, f}, dockpod.WithOwner(w.owner), dockpod.WithRequestTimeout(time.Minute))
+	return dockpod.New(&middleman{w.docker, w.docker.(dockpod.ImageLoader), f}, dockpod.WithOwner(w.owner), dockpod.WithRequestTimeout(time.Minute))
 }
 
 type middleman struct {
 	dockpod.DockerInterface
+	dockpod.ImageLoader
 	create func(name string, create createFunc) (container.CreateResponse, error)
 }
 

@@ -582,7 +582,7 @@ func at(t *testing.T, s string) time.Time {
 	return tm
 }
 
-// class expects an error, and of a class where the engine's tell anything.
+// class expects an error, and one of a class where the engine's classes tell.
 func (w *world) class(t *testing.T, what string, err error, is func(error) bool) {
 	t.Helper()
 	switch {
@@ -647,7 +647,9 @@ func (w *world) exits(t *testing.T, id string) int64 {
 	t.Helper()
 	next := w.wait(t, id, container.WaitConditionNextExit)
 	w.startBare(t, id)
-	return next(t)
+	code := next(t)
+	w.raw(t, id) // Docker lists the end a moment after it is waited for; an inspection waits for both
+	return code
 }
 
 // wait begins to wait; what it returns ends the wait and returns the code.

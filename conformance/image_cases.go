@@ -64,8 +64,7 @@ var imageCases = []testCase{
 		digits := w.img(t, w.image).ID.Encoded()
 		for n := 4; n <= 12; n += 4 {
 			w.noImage(t, digits[:n])
-			_, err := w.rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: "app", Image: digits[:n]}, w.pod("alone"))
-			fails(t, err, dockpod.ErrImageNotFound)
+			fails(t, w.unmade(t, dockpod.ContainerConfig{Name: "app", Image: digits[:n]}), dockpod.ErrImageNotFound)
 		}
 	}},
 	{"an image that is not there is not found", func(t *testing.T, w *world) {
@@ -203,14 +202,14 @@ var imageCases = []testCase{
 	{"an image in use loses no tag when it is to be removed by its ID", func(t *testing.T, w *world) {
 		a, b := w.name("app:1"), w.name("other:1")
 		id := w.more(t, "used", a, b)
-		w.create(t, "", dockpod.ContainerConfig{Name: "app", Image: a, Command: []string{"/x"}}, w.pod("alone"))
+		w.made(t, dockpod.ContainerConfig{Name: "app", Image: a, Command: []string{"/x"}})
 		fails(t, w.rt.RemoveImage(t.Context(), id.String()), dockpod.ErrImageInUse)
 		equal(t, "tags", []string{a, b}, w.img(t, id.String()).RepoTags)
 	}},
 	{"a tag of an image in use can go, the last cannot", func(t *testing.T, w *world) {
 		a, b := w.name("app:1"), w.name("app:2")
 		w.more(t, "used", a, b)
-		w.create(t, "", dockpod.ContainerConfig{Name: "app", Image: a, Command: []string{"/x"}}, w.pod("alone"))
+		w.made(t, dockpod.ContainerConfig{Name: "app", Image: a, Command: []string{"/x"}})
 		must(t, w.rt.RemoveImage(t.Context(), a))
 		fails(t, w.rt.RemoveImage(t.Context(), b), dockpod.ErrImageInUse)
 		w.img(t, b)

@@ -69,7 +69,7 @@ var logCases = []testCase{
 	{"a container whose driver keeps no file has no link, and starts all the same", func(t *testing.T, w *world) {
 		c := w.container("app", "sleep")
 		c.LogPath, c.LogConfig.Driver = "app/0.log", "none"
-		w.start(t, "", c, w.pod("alone"))
+		w.started(t, c)
 		equal(t, "directory", []string{}, w.dir(t))
 	}},
 	{"directories that are not there are made", func(t *testing.T, w *world) {
@@ -92,14 +92,14 @@ var logCases = []testCase{
 	{"a start that failed has a link where the engine has a file", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Command, c.LogPath = []string{"/missing"}, "app/0.log"
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.made(t, c)
 		fails(t, w.rt.StartContainer(t.Context(), id), dockpod.ErrCannotRun)
 		equal(t, "link", w.raw(t, id).LogPath, w.link(t, "app/0.log"))
 	}},
 	{"where both fail, the error is the start's and not the link's", func(t *testing.T, w *world) {
 		c := w.container("app")
 		c.Command, c.LogPath = []string{"/missing"}, "app.log"
-		id := w.create(t, "", c, w.pod("alone"))
+		id := w.made(t, c)
 		must(t, os.Mkdir(filepath.Join(w.logs, "app.log"), 0o755))
 		err := w.rt.StartContainer(t.Context(), id)
 		fails(t, err, dockpod.ErrCannotRun)
@@ -149,8 +149,7 @@ var logCases = []testCase{
 		equal(t, "link", "", w.link(t, "app/0.log"))
 	}},
 	{"the links of a pod go with its sandbox", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		for _, name := range []string{"one", "two"} {
 			c := w.container(name, "sleep")
 			c.LogPath = name + ".log"
@@ -250,7 +249,7 @@ func (w *world) logged(t *testing.T, name, logPath string, args ...string) strin
 	t.Helper()
 	c := w.container(name, args...)
 	c.LogPath = logPath
-	return w.create(t, "", c, w.pod("alone"))
+	return w.made(t, c)
 }
 
 // attempt runs an attempt of a container that wants a log link.
@@ -258,7 +257,7 @@ func (w *world) attempt(t *testing.T, n uint32, logPath string) string {
 	t.Helper()
 	c := w.container("app", "exit")
 	c.Attempt, c.LogPath = n, logPath
-	id := w.start(t, "", c, w.pod("alone"))
+	id := w.started(t, c)
 	w.finished(t, id)
 	return id
 }

@@ -18,9 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dockpod/dockpod"
 )
@@ -60,6 +58,7 @@ var sandboxCases = []testCase{
 	{"sandboxes are listed by ID, state, label and the pod's UID", func(t *testing.T, w *world) {
 		a, b := w.sandbox(t, w.pod("a")), w.sandbox(t, w.pod("b"))
 		must(t, w.rt.StopSandbox(t.Context(), a, 0))
+		w.sandboxStatus(t, a) // Docker lists an end a moment after it is told; an inspection waits for both
 		for what, c := range map[string]struct {
 			filter dockpod.SandboxFilter
 			want   []string
@@ -83,8 +82,8 @@ var sandboxCases = []testCase{
 		equal(t, "list", []dockpod.Sandbox{}, w.sandboxes(t, dockpod.SandboxFilter{}))
 	}},
 	{"a list of sandboxes has no containers", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		w.create(t, w.sandbox(t, s), w.container("app"), s)
+		sb, s := w.ready(t)
+		w.create(t, sb, w.container("app"), s)
 		equal(t, "sandboxes", 1, len(w.sandboxes(t, dockpod.SandboxFilter{})))
 	}},
 	{"the attempts of a pod's sandbox are told apart, the newest first", func(t *testing.T, w *world) {
@@ -235,7 +234,6 @@ var sandboxCases = []testCase{
 		must(t, w.rt.StopSandbox(t.Context(), a, 0))
 		equal(t, "addresses when stopped", 0, len(w.sandboxStatus(t, a).IPs))
 	}},
-
 	{"a pod without a network has its localhost alone", func(t *testing.T, w *world) {
 		rt := w.with(dockpod.WithNetwork("none"))
 		s := w.pod("web")
@@ -354,7 +352,11 @@ var sandboxCases = []testCase{
 		equal(t, "left", []string{}, w.left(t))
 	}},
 	{"a sandbox whose creation happened, but was not answered, is found and run", func(t *testing.T, w *world) {
-		rt := w.on(unanswered{w.docker, w.docker.(dockpod.ImageLoader)})
+		rt := w.through(func(_ string, create createFunc) (container.CreateResponse, error) {
+			_, err := create()
+			must(t, err)
+			return container.CreateResponse{}, context.DeadlineExceeded
+		})
 		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
 		must(t, err)
 		equal(t, "state", dockpod.SandboxReady, w.sandboxStatus(t, id).State)
@@ -430,8 +432,7 @@ var sandboxCases = []testCase{
 
 	// Its end.
 	{"a sandbox ends after its containers", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		ids := []string{w.start(t, sb, w.container("one", "sleep"), s), w.start(t, sb, w.container("two", "sleep"), s)}
 		for _, id := range ids {
 			w.hears(t, id, "up")
@@ -447,8 +448,7 @@ var sandboxCases = []testCase{
 		}
 	}},
 	{"the containers of a sandbox that is stopped have their grace together", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		one, two := w.start(t, sb, w.container("one", "stubborn"), s), w.start(t, sb, w.container("two", "stubborn"), s)
 		w.hears(t, one, "up")
 		w.hears(t, two, "up")
@@ -472,8 +472,7 @@ var sandboxCases = []testCase{
 		must(t, w.rt.StopSandbox(t.Context(), sb, time.Minute))
 	}},
 	{"stopping a sandbox leaves what has ended as it is", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		ended, created := w.start(t, sb, w.container("ended", "exit", "3"), s), w.create(t, sb, w.container("created"), s)
 		before := w.finished(t, ended)
 		must(t, w.rt.StopSandbox(t.Context(), sb, time.Minute))
@@ -492,16 +491,14 @@ var sandboxCases = []testCase{
 		equal(t, "left", 2, len(w.left(t)))
 	}},
 	{"removing a sandbox whose containers are gone is fine", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		w.tear(t, w.create(t, sb, w.container("app"), s))
 		must(t, w.rt.RemoveSandbox(t.Context(), sb))
 		equal(t, "left", []string{}, w.left(t))
 	}},
 	{"the containers of a sandbox that is gone are removed by its ID", func(t *testing.T, w *world) {
 		w.needs(t, "loose sandboxes")
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		w.create(t, sb, w.container("app"), s)
 		w.tear(t, sb)
 		must(t, w.rt.StopSandbox(t.Context(), sb, 0))
@@ -509,8 +506,7 @@ var sandboxCases = []testCase{
 		equal(t, "left", []string{}, w.left(t))
 	}},
 	{"a sandbox with a running container stays where removal is not forced", func(t *testing.T, w *world) {
-		s := w.pod("web")
-		sb := w.sandbox(t, s)
+		sb, s := w.ready(t)
 		id := w.start(t, sb, w.container("app", "sleep"), s)
 		w.hears(t, id, "up")
 		rt := w.with(dockpod.WithoutForcedRemoval())
@@ -547,7 +543,13 @@ var sandboxCases = []testCase{
 		fails(t, w.rt.RemoveImage(t.Context(), a.ImageID), dockpod.ErrImageInUse)
 	}},
 	{"a sandbox's image that was pruned meanwhile is loaded again", func(t *testing.T, w *world) {
-		rt := w.on(&pruned{DockerInterface: w.docker, ImageLoader: w.docker.(dockpod.ImageLoader)})
+		var tries int
+		rt := w.through(func(_ string, create createFunc) (container.CreateResponse, error) {
+			if tries++; tries == 1 {
+				return container.CreateResponse{}, fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
+			}
+			return create()
+		})
 		id, err := rt.RunSandbox(t.Context(), w.pod("web"))
 		must(t, err)
 		equal(t, "state", dockpod.SandboxReady, w.sandboxStatus(t, id).State)
@@ -728,32 +730,4 @@ type startedBy struct {
 
 func (d startedBy) ContainerStart(ctx context.Context, id string, _ container.StartOptions) error {
 	return d.start(ctx, id)
-}
-
-// unanswered is an engine that makes containers and does not say so.
-type unanswered struct {
-	dockpod.DockerInterface
-	dockpod.ImageLoader
-}
-
-func (d unanswered) ContainerCreate(ctx context.Context, c *container.Config, h *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (container.CreateResponse, error) {
-	if _, err := d.DockerInterface.ContainerCreate(ctx, c, h, n, p, name); err != nil {
-		return container.CreateResponse{}, err
-	}
-	return container.CreateResponse{}, context.DeadlineExceeded
-}
-
-// pruned is an engine that lacks the image of the first container made.
-type pruned struct {
-	dockpod.DockerInterface
-	dockpod.ImageLoader
-	made bool
-}
-
-func (d *pruned) ContainerCreate(ctx context.Context, c *container.Config, h *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (container.CreateResponse, error) {
-	if !d.made {
-		d.made = true
-		return container.CreateResponse{}, fmt.Errorf("no such image: %s: %w", c.Image, errdefs.ErrNotFound)
-	}
-	return d.DockerInterface.ContainerCreate(ctx, c, h, n, p, name)
 }

@@ -385,6 +385,8 @@ func TestImagePull(t *testing.T) {
 	}
 	_, err = pulledText(t, d, "reg.test/app:2", image.PullOptions{})
 	wantErr(t, "unknown tag", err, "404", "manifest for reg.test/app:2 not found: manifest unknown: manifest unknown")
+	_, err = pulledText(t, d, "elsewhere.test/app:1", image.PullOptions{})
+	wantErr(t, "a registry that holds nothing", err, "500", `Get "https://elsewhere.test/v2/": dial tcp: connect: connection refused`)
 	if _, err = pulledText(t, d, "APP", image.PullOptions{}); class(err) != "unclassified" || !strings.Contains(err.Error(), "must be lowercase") {
 		t.Errorf("upper case: %v", err)
 	}

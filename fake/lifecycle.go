@@ -249,10 +249,20 @@ func (d *Docker) signal(c *ctr, n int) {
 	}
 }
 
+// freezeOutput stops or resumes what the processes of a container write.
+func (c *ctr) freezeOutput(yes bool) {
+	c.console.freeze(yes)
+	for _, x := range c.execs {
+		if x.task != nil {
+			x.task.console.freeze(yes)
+		}
+	}
+}
+
 // thaw lets a paused container go on.
 func (d *Docker) thaw(c *ctr) {
 	c.paused = false
-	c.console.freeze(false)
+	c.freezeOutput(false)
 	t := c.main
 	pending := t.pending
 	t.pending = nil
@@ -414,7 +424,7 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 			return none, Conflict("Container %s is already paused", c.id)
 		}
 		c.paused = true
-		c.console.freeze(true)
+		c.freezeOutput(true)
 		return none, nil
 	})
 	return err

@@ -33,15 +33,11 @@ func badFilter(err error) error {
 // ContainerList returns containers, the newest first. The filters that work
 // are ancestor, before, exited, expose, health, id, label, name, network,
 // publish, since, status and volume; is-task and isolation are accepted and
-// match all.
+// match all. Size, Latest, Since and Before of the options do nothing, as with
+// Docker 20.10: the last two are filters there.
 func (d *Docker) ContainerList(ctx context.Context, o container.ListOptions) ([]container.Summary, error) {
 	return do(ctx, d, OpContainerList, "", func() ([]container.Summary, error) {
 		f := o.Filters.Clone()
-		for key, ref := range map[string]string{"before": o.Before, "since": o.Since} {
-			if ref != "" {
-				f.Add(key, ref)
-			}
-		}
 		d.lock()
 		defer d.mu.Unlock()
 		l, err := d.newLister(o, f)

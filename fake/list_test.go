@@ -132,8 +132,9 @@ func TestContainerListOrder(t *testing.T) {
 		{"newest first", container.ListOptions{All: true}, "c4 c3 c2 c1 c0 clock-set-back"},
 		{"a limit implies all", container.ListOptions{Limit: 2}, "c4 c3"},
 		{"limit and filter", container.ListOptions{Limit: 2, Filters: args("name", "c[012]$")}, "c2 c1"},
-		{"before", container.ListOptions{Before: "c2"}, "c1 c0 clock-set-back"},
-		{"since", container.ListOptions{Since: "c2"}, "c4 c3"},
+		{"before", container.ListOptions{Filters: args("before", "c2")}, "c1 c0 clock-set-back"},
+		{"since", container.ListOptions{Filters: args("since", "c2")}, "c4 c3"},
+		{"options that the engine does not look at", container.ListOptions{All: true, Before: "c2", Since: "c3", Latest: true}, "c4 c3 c2 c1 c0 clock-set-back"},
 	} {
 		got, err := listed(t, d, tt.o)
 		if err != nil {

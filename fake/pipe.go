@@ -108,11 +108,11 @@ func isClosed(c <-chan struct{}) bool {
 // deadline is a channel that closes at a time that can be moved.
 type deadline struct {
 	mu    sync.Mutex
-	timer *time.Timer
+	timer *time.Timer // nil, or it closes c
 	c     chan struct{}
 }
 
-func (d *deadline) wait() chan struct{} {
+func (d *deadline) wait() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.c == nil {
@@ -121,34 +121,24 @@ func (d *deadline) wait() chan struct{} {
 	return d.c
 }
 
+// set moves the deadline. Whoever waits keeps the channel while it is open, so
+// that a deadline in the past wakes them.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
+	if d.timer != nil && !d.timer.Stop() {
+		<-d.c // it is being closed, or was: not to be mistaken for the new time
 	}
-	// A channel that closed, or that a stopped timer may still close, is
-	// left to those who wait on it only if it is closed now: they have to
-	// hear of the new deadline too.
-	old := d.c
-	if old == nil || isClosed(old) {
+	d.timer = nil
+	if d.c == nil || isClosed(d.c) {
 		d.c = make(chan struct{})
 	}
-	if t.IsZero() {
-		return
-	}
 	c := d.c
-	once := func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if !isClosed(c) {
-			close(c)
-		}
-	}
-	if wait := time.Until(t); wait > 0 {
-		d.timer = time.AfterFunc(wait, once)
-	} else {
+	switch wait := time.Until(t); {
+	case t.IsZero():
+	case wait > 0:
+		d.timer = time.AfterFunc(wait, func() { close(c) })
+	default:
 		close(c)
 	}
 }

@@ -100,14 +100,12 @@ type task struct {
 	console *console
 	lo      *loopback
 
-	argv    []string
-	tty     bool
-	env     []string
-	dir     string
-	user    string
-	stdin   *pipe // nil: at its end
-	main    Program
-	program string // the path that argv[0] was found at
+	argv  []string
+	env   []string
+	dir   string
+	user  string
+	stdin *pipe // nil: at its end
+	main  Program
 
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -122,7 +120,7 @@ type task struct {
 
 func (d *Docker) newTask(c *ctr, argv []string, user string, tty bool, env []string) *task {
 	t := &task{
-		d: d, c: c, console: c.console, lo: c.net.lo, argv: argv, tty: tty, env: environ(c, user, tty, env),
+		d: d, c: c, console: c.console, lo: c.net.lo, argv: argv, env: environ(c, user, tty, env),
 		dir: c.cfg.WorkingDir, user: user, stdin: c.stdin, signals: make(chan string, 64),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -160,7 +158,7 @@ func (d *Docker) resolve(t *task, dir string) (reason string, code int) {
 		case files != nil:
 			continue
 		}
-		t.program, t.main = p, main
+		t.main = main
 		if main == nil {
 			// Another spelling of the same command may be registered.
 			for _, q := range candidates {

@@ -1,6 +1,7 @@
 package fake_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"context"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/dockpod/dockpod/fake"
@@ -248,4 +247,32 @@ func TestListenAnyPort(t *testing.T) {
 	if a, b := <-ports, <-ports; a == b || !strings.HasPrefix(a, "127.0.0.1:") {
 		t.Errorf("addresses %q and %q", a, b)
 	}
+}
+
+func TestExecPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newEngine(t)
+		d.HandleFunc("/late", func(p *fake.Process) int {
+			time.Sleep(time.Second)
+			fmt.Fprint(p.Stdout, "written")
+			return 0
+		})
+		id := run(t, d, "c1", nil)
+		x, err := d.ContainerExecCreate(t.Context(), id, container.ExecOptions{Cmd: []string{"/late"}, AttachStdout: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := d.ContainerExecAttach(t.Context(), x.ID, container.ExecAttachOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.ContainerPause(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		time.AfterFunc(time.Minute, func() { _ = d.ContainerUnpause(context.Background(), id) })
+		if out, _ := demux(t, readHijacked(t, h)); out != "written" || time.Since(begin) != time.Minute {
+			t.Errorf("%q after %v, want it when the container is thawed", out, time.Since(begin))
+		}
+	})
 }

@@ -17,6 +17,8 @@ const (
 	sigINT  = 2
 	sigKILL = 9
 	sigTERM = 15
+	rtMin   = 34 // the first real-time signal that programs have
+	rtMax   = 64
 )
 
 // signalNumber reads "SIGTERM", "term" or "15". The error is the engine's.
@@ -34,13 +36,13 @@ func signalNumber(s string) (int, error) {
 	if rest, ok := strings.CutPrefix(name, "RTMIN"); ok {
 		n, err := strconv.Atoi(strings.TrimPrefix(rest, "+"))
 		if rest == "" || err == nil && n > 0 && n <= 15 {
-			return 34 + n, nil
+			return rtMin + n, nil
 		}
 	}
 	if rest, ok := strings.CutPrefix(name, "RTMAX"); ok {
 		n, err := strconv.Atoi(rest)
 		if rest == "" || err == nil && n < 0 && n >= -14 {
-			return 64 + n, nil
+			return rtMax + n, nil
 		}
 	}
 	return 0, Invalid("Invalid signal: %s", s)
@@ -56,8 +58,15 @@ func signalName(n int) string {
 	if n > 0 && n < len(names) {
 		return "SIG" + names[n]
 	}
-	if n >= 34 && n <= 64 {
-		return "SIGRTMIN+" + strconv.Itoa(n-34)
+	switch {
+	case n == rtMin:
+		return "SIGRTMIN"
+	case n > rtMin && n <= rtMin+15:
+		return "SIGRTMIN+" + strconv.Itoa(n-rtMin)
+	case n == rtMax:
+		return "SIGRTMAX"
+	case n > rtMin && n < rtMax:
+		return "SIGRTMAX" + strconv.Itoa(n-rtMax)
 	}
 	return strconv.Itoa(n)
 }
