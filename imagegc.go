@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -177,17 +178,17 @@ func (r *Runtime) CollectImages(ctx context.Context, opts ImageGCOptions) (repor
 		return ImageGCReport{}, err
 	}
 	policy := opts.ImageGCPolicy
-	var failed []error
+	var failed removalErrors
 	left := map[digest.Digest]bool{} // not tried again
 	r.imageFS.forget()
 	for {
 		images, err := r.imageUses(ctx, op, keep)
 		if err != nil {
-			return report, joinErrors(append(failed, err))
+			return report, append(failed, err).err()
 		}
 		if policy.HighBytes > 0 {
 			if report.UsedBytes, err = r.usedBytes(ctx, opts.Usage); err != nil {
-				return report, joinErrors(append(failed, err))
+				return report, append(failed, err).err()
 			}
 		}
 		for i := range images {
@@ -201,7 +202,7 @@ func (r *Runtime) CollectImages(ctx context.Context, opts ImageGCOptions) (repor
 			ok, err := r.collectImage(ctx, removal.Image, keep)
 			switch {
 			case ctx.Err() != nil && err != nil:
-				return report, joinErrors(append(failed, err))
+				return report, append(failed, err).err()
 			case err != nil:
 				failed = append(failed, err)
 			case ok:
@@ -214,11 +215,28 @@ func (r *Runtime) CollectImages(ctx context.Context, opts ImageGCOptions) (repor
 			r.imageFS.forget()
 		}
 		if plan.Wanted == 0 || len(plan.Remove) == 0 {
-			return report, joinErrors(failed)
+			return report, failed.err()
 		}
 		// From here on the aim is the low mark.
 		policy.HighBytes = min(max(policy.LowBytes, 0), policy.HighBytes) + 1
 	}
+}
+
+// removalErrors is what went wrong in a collection. Its text is that of the
+// first, however many there are.
+type removalErrors []error
+
+func (e removalErrors) Error() string {
+	return fmt.Sprintf("%v (and %d more)", e[0], len(e)-1)
+}
+
+func (e removalErrors) Unwrap() []error { return e }
+
+func (e removalErrors) err() error {
+	if len(e) > 1 {
+		return e
+	}
+	return joinErrors(e)
 }
 
 // parseKeep checks the options and reads the names that are kept.

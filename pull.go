@@ -63,12 +63,13 @@ type PullOptions struct {
 	// each of those that there are, or if the Keyring failed.
 	Anonymous bool
 
-	// Progress, if not nil, is called at once, then every ProgressInterval
-	// whether anything has changed or not, and last with PullDone when the
-	// pull is a success. All of it is in the goroutine that called PullImage:
-	// never twice at a time, and never after PullImage has returned. A call
-	// that takes long misses some intervals, and holds up neither the engine
-	// nor other callers. A pull with a second credential begins anew.
+	// Progress, if not nil, is called when the pull begins, then every
+	// ProgressInterval whether anything has changed or not, and last with
+	// PullDone when the image is there. All of it is in the goroutine that
+	// called PullImage: never twice at a time, and never after PullImage has
+	// returned. A call that takes long misses some intervals, and holds up
+	// neither the engine nor other callers. With a second credential, the
+	// layers begin anew.
 	Progress func(PullProgress)
 	// ProgressInterval is the time between two calls of Progress; zero: a
 	// second.
@@ -76,11 +77,13 @@ type PullOptions struct {
 
 	// Stall ends the pull with a [*PullStalledError] when nothing new has been
 	// reported on any layer for that long, from the moment when the engine is
-	// asked; zero: [DefaultPullStall], negative: never. While nothing is left
-	// to do but to extract layers, which some engines do in silence, the limit
-	// is ten times that; an extraction does not excuse a download beside it.
-	// Engines with the containerd store report a download MiB by MiB: a line
-	// that is slower than that needs more.
+	// asked; zero: [DefaultPullStall], negative: never. What a pull has been
+	// silent for counts for whoever joins it.
+	//
+	// While nothing is left to do but to extract layers, which some engines do
+	// in silence, the limit is ten times that; an extraction does not excuse a
+	// download beside it. Engines with the containerd store report a download
+	// MiB by MiB: a slower line needs more than the default.
 	Stall time.Duration
 }
 
@@ -486,7 +489,8 @@ func (r *Runtime) pulledImage(ctx context.Context, op, target string, named refe
 // EnsureImage makes sure that the image is on the engine, and returns it.
 // With [PullNever], and for an image ID, which cannot be pulled, an absent
 // image is [ErrImageNotFound]. Otherwise the errors are those of
-// [Runtime.PullImage].
+// [Runtime.PullImage]. An image that is there is taken for whatever platform
+// it is.
 func (r *Runtime) EnsureImage(ctx context.Context, ref string, policy PullPolicy, opts PullOptions) (Image, error) {
 	policy, err := pullPolicyFor(ref, policy)
 	if err != nil {
@@ -578,6 +582,9 @@ func pullCallError(named reference.Named, err error) error {
 	text := strings.TrimPrefix(err.Error(), "Error response from daemon: ")
 	if at := pageStart.FindStringIndex(text); at != nil && at[0] == 0 {
 		return concise(err) // not a registry's page: that of a proxy before the engine
+	}
+	if strings.HasSuffix(text, "page not found") {
+		return &classified{ErrBadAnswer, tidyPullText(text)} // the route is missing, not the image
 	}
 	return pullError(named, 0, text, err)
 }

@@ -312,6 +312,23 @@ func TestPullImageEndsForCaller(t *testing.T) {
 	})
 }
 
+// Within another operation, that one's deadline ends the pull.
+func TestPullImageWithinOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(&scriptedEngine{script: scriptFor(pullScript{hangs: true})}, WithRequestTimeout(30*time.Second))
+		err := func() (err error) {
+			ctx, end := r.begin(t.Context(), "run sandbox", "web")
+			defer end(&err)
+			_, err = r.PullImage(ctx, "a", PullOptions{})
+			return err
+		}()
+		const want = `run sandbox "web": no answer within 30s: pull image "a": context deadline exceeded`
+		if !errors.Is(err, ErrTimeout) || err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+	})
+}
+
 func TestPullProgressRate(t *testing.T) {
 	type call struct {
 		at      time.Duration
