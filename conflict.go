@@ -75,17 +75,20 @@ func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err
 // name tells.
 func (r *Runtime) createOnce(ctx context.Context, req createRequest, name string) (string, error) {
 	resp, err := r.docker.ContainerCreate(ctx, req.Config, req.Host, req.Net, req.Platform, name)
-	if err == nil {
+	switch {
+	case err != nil:
+		err = classify(verbCreate, name, err)
+	case resp.ID == "":
+		err = &classified{ErrBadAnswer, "the engine created a container without an ID"}
+	default:
 		for _, w := range resp.Warnings {
 			r.opts.logger.Warn("engine's warning at create", slog.String("name", name), slog.String("warning", w))
 		}
-		if resp.ID == "" {
-			return "", &classified{ErrBadAnswer, "the engine created a container without an ID"}
-		}
 		return resp.ID, nil
 	}
-	err = classify(verbCreate, name, err)
-	if !isContextError(err) && !errors.Is(err, ErrBadAnswer) {
+	// With a cause of the caller's own, the end of the context looks like a
+	// lost engine.
+	if ctx.Err() == nil && !isContextError(err) && !errors.Is(err, ErrBadAnswer) {
 		return "", err
 	}
 	look, cancel := r.detached(ctx, lastLook)

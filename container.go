@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -253,23 +254,31 @@ func (r *Runtime) args(q query) filters.Args {
 	return a
 }
 
-// listRaw lists this Runtime's containers as the engine gives them. Not-found
-// is no answer to a list: a container vanished while the engine made it, so
-// it is asked once more.
-func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	opts := container.ListOptions{All: true, Filters: r.args(q)}
+// listEngine lists the engine's containers. Not-found is no answer to a list: a
+// container vanished while the engine made it, so it is asked once more. An
+// entry without an ID is none either: what cannot be told apart would count as
+// gone.
+func (r *Runtime) listEngine(ctx context.Context, opts container.ListOptions) ([]container.Summary, error) {
 	list, err := r.docker.ContainerList(ctx, opts)
 	if errdefs.IsNotFound(err) {
 		list, err = r.docker.ContainerList(ctx, opts)
 	}
 	if err != nil {
-		err = classify(verbOther, "", err)
-		if errdefs.IsNotFound(err) {
-			err = &classified{ErrNotReady, err.Error()}
-		}
+		return nil, classify(verbOther, "", err)
+	}
+	if slices.ContainsFunc(list, func(c container.Summary) bool { return c.ID == "" }) {
+		return nil, &classified{ErrBadAnswer, "the engine lists a container without an ID"}
+	}
+	return list, nil
+}
+
+// listRaw lists this Runtime's containers as the engine gives them.
+func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	list, err := r.listEngine(ctx, container.ListOptions{All: true, Filters: r.args(q)})
+	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(list, func(c container.Summary) bool {
@@ -288,7 +297,7 @@ func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, er
 // The state is decided as for a status. For that, each container which the
 // engine calls created is inspected, unless f.Fast: its start may have
 // failed. One that vanishes meanwhile is left out; one whose inspection fails
-// otherwise is StateUnknown.
+// otherwise is StateUnknown, and an error if f.State is one that it may have.
 func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Container, err error) {
 	ctx, end := r.begin(ctx, "list containers", "")
 	defer end(&err)
@@ -329,7 +338,14 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 		return nil, &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", f.ID, len(list))}
 	}
 	if !f.Fast && f.State != StateRunning {
-		list = r.settleCreated(ctx, list)
+		var problem error
+		list, problem = r.settleCreated(ctx, list)
+		switch {
+		case problem != nil && ctx.Err() != nil && context.Cause(ctx) != errOurDeadline:
+			return nil, ctx.Err() // the caller's
+		case problem != nil && (f.State == StateCreated || f.State == StateExited):
+			return nil, problem
+		}
 	}
 	if f.State != "" {
 		list = slices.DeleteFunc(list, func(c Container) bool { return c.State != f.State })
@@ -394,8 +410,9 @@ func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
 	return c, nil
 }
 
-// settleCreated finds out which of the created containers failed to start.
-func (r *Runtime) settleCreated(ctx context.Context, list []Container) []Container {
+// settleCreated finds out which of the created containers failed to start. The
+// error is one of those that left a state unknown.
+func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Container, error) {
 	var created []*Container
 	for i := range list {
 		if list[i].State == StateCreated {
@@ -403,6 +420,7 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) []Contain
 		}
 	}
 	var gone sync.Map
+	problems := make([]error, len(created))
 	each(len(created), func(i int) {
 		c := created[i]
 		// A few that hang must not use up the time of all.
@@ -419,14 +437,14 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) []Contain
 		case errdefs.IsNotFound(err):
 			gone.Store(c.ID, true)
 		default:
-			c.State = StateUnknown
+			c.State, problems[i] = StateUnknown, err
 			r.opts.logger.Warn("state of a listed container is unknown", slog.String("id", c.ID), slog.Any("err", err))
 		}
 	})
 	return slices.DeleteFunc(list, func(c Container) bool {
 		_, ok := gone.Load(c.ID)
 		return ok
-	})
+	}), cmp.Or(problems...)
 }
 
 // inspectWorkers is how many inspections are under way at once: the engine
@@ -467,9 +485,9 @@ func (r *Runtime) ListManaged(ctx context.Context, running bool) (list []Managed
 	if r.err != nil {
 		return nil, r.err
 	}
-	raw, err := r.docker.ContainerList(ctx, container.ListOptions{All: true})
+	raw, err := r.listEngine(ctx, container.ListOptions{All: true})
 	if err != nil {
-		return nil, classify(verbOther, "", err)
+		return nil, err
 	}
 	list = []Managed{}
 	for _, s := range raw {
@@ -921,7 +939,13 @@ func (r *Runtime) Wait(ctx context.Context, id string) (st ContainerStatus, err 
 	case <-done:
 	case err := <-failed:
 		if err != nil {
-			return ContainerStatus{}, classify(verbContainer, info.ID, err)
+			err = classify(verbContainer, info.ID, err)
+			if !isContextError(err) && classOf(err) == errdefs.ErrUnknown {
+				// The client makes an answer that is not JSON an error
+				// of no class.
+				err = &classified{ErrBadAnswer, err.Error()}
+			}
+			return ContainerStatus{}, err
 		}
 	}
 	return r.containerStatus(ctx, info.ID, r.inspectImageByID)

@@ -667,6 +667,8 @@ type sandboxMemory struct {
 	LogDirectory string                 `json:"logDirectory,omitempty"`
 	CgroupParent string                 `json:"cgroupParent,omitempty"`
 	Ports        []PortMapping          `json:"ports,omitempty"`
+	DNS          DNSConfig              `json:"dns,omitzero"`
+	Sysctls      map[string]string      `json:"sysctls,omitempty"`
 	Namespaces   NamespaceOptions       `json:"namespaces,omitzero"`
 	Security     SandboxSecurityContext `json:"security,omitzero"`
 	Resources    Resources              `json:"resources,omitzero"`
@@ -703,7 +705,7 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	memory := sandboxMemory{
 		Hostname: s.Hostname, LogDirectory: s.LogDirectory, CgroupParent: s.CgroupParent, Ports: s.Ports,
 		Namespaces: s.Namespaces, Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead,
-		RuntimeHandler: s.RuntimeHandler,
+		RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls,
 	}
 	text, err := json.Marshal(memory)
 	if err != nil {

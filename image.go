@@ -644,9 +644,9 @@ func (r *Runtime) removeWholeImage(ctx context.Context, img Image) error {
 // checkImageUnused looks through all containers. Podman's filter by image
 // finds none.
 func (r *Runtime) checkImageUnused(ctx context.Context, id digest.Digest) error {
-	list, err := r.docker.ContainerList(ctx, container.ListOptions{All: true})
+	list, err := r.listEngine(ctx, container.ListOptions{All: true})
 	if err != nil {
-		return classify(verbOther, "", err)
+		return err
 	}
 	for _, c := range list {
 		if imageID(c.ImageID) == id {

@@ -279,9 +279,9 @@ func (r *Runtime) imageUses(ctx context.Context, op string, keep []imageTarget) 
 	if err != nil {
 		return nil, classify(verbOther, "", err)
 	}
-	containers, err := r.docker.ContainerList(ctx, container.ListOptions{All: true})
+	containers, err := r.listEngine(ctx, container.ListOptions{All: true})
 	if err != nil {
-		return nil, classify(verbOther, "", err)
+		return nil, err
 	}
 	used := usedImages(containers)
 	for _, s := range list {

@@ -554,5 +554,8 @@ func (r *Runtime) ReconcileLogLinks(ctx context.Context) (report LinkReport, err
 			report.Problems = append(report.Problems, p)
 		}
 	}
+	if err == nil {
+		err = ctx.Err()
+	}
 	return report, err
 }

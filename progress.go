@@ -270,14 +270,14 @@ func (t *pullTracker) end() {
 
 // observe takes in a message that is no failure.
 func (t *pullTracker) observe(m pullMessage, now time.Time) {
-	id, detail := m.ID.value, m.Detail.value
-	status := m.Status.value[:min(len(m.Status.value), maxStatusText)]
+	id, status, detail := cutStatus(m.ID.value), cutStatus(m.Status.value), m.Detail.value
+	detail.Units = cutStatus(detail.Units)
 	news := layerNews{status, detail}
 	step, ok := stepOf(status)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i, known := t.index[id]
-	if !known && ok && id != "" && len(id) <= maxStatusText && len(t.layers) < maxLayers {
+	if !known && ok && id != "" && len(t.layers) < maxLayers {
 		i, known = len(t.layers), true
 		t.index[id] = i
 		t.layers = append(t.layers, trackedLayer{LayerProgress: LayerProgress{ID: id, Phase: PullWaiting}})
@@ -310,6 +310,14 @@ func (t *pullTracker) observe(m pullMessage, now time.Time) {
 		t.sample(now)
 	}
 	t.setKind()
+}
+
+// cutStatus shortens what no engine makes that long.
+func cutStatus(s string) string {
+	if len(s) > maxStatusText {
+		return strings.Clone(s[:maxStatusText])
+	}
+	return s
 }
 
 // advance puts the layer into a step.

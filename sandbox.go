@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/dockpod/dockpod/internal/pause"
@@ -51,9 +52,9 @@ type SandboxConfig struct {
 // DNSConfig is the resolver configuration of a pod. The zero value is the
 // engine's.
 type DNSConfig struct {
-	Servers  []string // IP addresses
-	Searches []string // domains; at most 32, 2048 bytes in all
-	Options  []string // as in resolv.conf: "ndots:5"
+	Servers  []string `json:"servers,omitempty"`  // IP addresses
+	Searches []string `json:"searches,omitempty"` // domains; at most 32, 2048 bytes in all
+	Options  []string `json:"options,omitempty"`  // as in resolv.conf: "ndots:5"
 }
 
 // Protocol of a [PortMapping]. The zero value is TCP.
@@ -362,8 +363,19 @@ func (r *Runtime) loadPause(ctx context.Context) (Image, error) {
 	if err != nil {
 		return Image{}, classify(verbOther, ref, err)
 	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	if err = errors.Join(err, resp.Body.Close()); err != nil {
+	if resp.JSON {
+		err = readPull(resp.Body, func(pullMessage) {}) // a load reports as a pull does
+	} else {
+		_, err = io.Copy(io.Discard, resp.Body)
+	}
+	resp.Body.Close()
+	var failed *pullFailure
+	switch {
+	case errors.As(err, &failed):
+		return Image{}, &classified{errdefs.ErrUnknown, "the engine did not load it: " + bounded(failed.text)}
+	case err != nil && ctx.Err() != nil:
+		return Image{}, ctx.Err()
+	case err != nil:
 		return Image{}, classify(verbOther, ref, err)
 	}
 	return look()
@@ -596,16 +608,17 @@ func (r *Runtime) sandboxConfigOf(info container.InspectResponse, host *containe
 	s := SandboxConfig{
 		Name: sb.Name.Pod, Namespace: sb.Name.Namespace, UID: sb.Name.UID, Attempt: sb.Name.Attempt,
 		Labels: maps.Clone(sb.Labels), Annotations: maps.Clone(sb.Annotations),
-		DNS:            DNSConfig{Servers: slices.Clone(host.DNS), Searches: slices.Clone(host.DNSSearch), Options: slices.Clone(host.DNSOptions)},
-		Sysctls:        maps.Clone(host.Sysctls),
 		RuntimeHandler: sb.RuntimeHandler,
 	}
 	if m, ok := memoryOf(info.Config.Labels); ok {
 		s.Hostname, s.LogDirectory, s.CgroupParent, s.Ports = m.Hostname, m.LogDirectory, m.CgroupParent, m.Ports
 		s.Namespaces, s.SecurityContext, s.Resources, s.Overhead = m.Namespaces, m.Security, m.Resources, m.Overhead
+		s.DNS, s.Sysctls = m.DNS, m.Sysctls
 	} else {
 		s.CgroupParent = host.CgroupParent
 		s.Ports = portsOf(host)
+		s.DNS = DNSConfig{Servers: slices.Clone(host.DNS), Searches: slices.Clone(host.DNSSearch), Options: slices.Clone(host.DNSOptions)}
+		s.Sysctls = maps.Clone(host.Sysctls)
 		s.Resources = resourcesOf(host)
 		s.SecurityContext = SandboxSecurityContext{Privileged: host.Privileged, ReadonlyRootfs: host.ReadonlyRootfs}
 		if host.NetworkMode.IsHost() {

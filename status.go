@@ -355,7 +355,7 @@ func (r *Runtime) containerStatus(ctx context.Context, id string, imageByID func
 	}
 	// The image may be gone, or damaged: the container is what was asked for.
 	img, imgErr := imageByID(ctx, info.Image)
-	if isContextError(imgErr) {
+	if imgErr != nil && ctx.Err() != nil {
 		return ContainerStatus{}, imgErr
 	}
 	st, err := r.statusOf(info, img)
