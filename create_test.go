@@ -1355,7 +1355,7 @@ func TestSandboxMemoryIsAFormat(t *testing.T) {
 	s := fullSandbox()
 	want := sandboxMemory{
 		Hostname: s.Hostname, LogDirectory: s.LogDirectory, CgroupParent: s.CgroupParent, Ports: s.Ports, Namespaces: s.Namespaces,
-		Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead, RuntimeHandler: s.RuntimeHandler,
+		Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead, RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls,
 	}
 	if diff := cmp.Diff(want, m); diff != "" || !ok {
 		t.Errorf("read %v, mismatch (-want +got):\n%s", ok, diff)
