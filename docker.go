@@ -19,8 +19,8 @@ import (
 // it needs.
 //
 // An engine may offer more: where the value also implements
-// [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater]
-// or [ImageLoader], the Runtime's methods that need them work; otherwise they
+// [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater],
+// [ImageLoader] or [DiskUsager], the Runtime's methods that need them work; otherwise they
 // return [ErrUnsupported]. *client.Client and fake.Docker implement all of
 // them.
 type DockerInterface interface {
@@ -104,6 +104,13 @@ type ImageLoader interface {
 	ImageLoad(ctx context.Context, input io.Reader, options ...client.ImageLoadOption) (image.LoadResponse, error)
 }
 
+// DiskUsager is implemented by an engine that measures what it stores.
+// [Runtime.ImageFSInfo] needs it, and so do the watermarks of
+// [Runtime.CollectImages].
+type DiskUsager interface {
+	DiskUsage(ctx context.Context, options types.DiskUsageOptions) (types.DiskUsage, error)
+}
+
 // The client of docker/docker v28.5.2 satisfies every interface above.
 var _ interface {
 	DockerInterface
@@ -112,4 +119,5 @@ var _ interface {
 	ContainerPauser
 	ContainerUpdater
 	ImageLoader
+	DiskUsager
 } = (*client.Client)(nil)

@@ -7,17 +7,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types"
-	"github.com/docker/docker/client"
 )
-
-// DiskUsager is implemented by an engine that measures what it stores.
-// [Runtime.ImageFSInfo] needs it, and so do the watermarks of
-// [Runtime.CollectImages].
-type DiskUsager interface {
-	DiskUsage(ctx context.Context, options types.DiskUsageOptions) (types.DiskUsage, error)
-}
-
-var _ DiskUsager = (*client.Client)(nil)
 
 // ImageFSInfo is what the images of an engine take.
 type ImageFSInfo struct {

@@ -36,6 +36,7 @@ const (
 	OpImagePull            Op = "ImagePull"
 	OpImageRemove          Op = "ImageRemove"
 	OpImageHistory         Op = "ImageHistory"
+	OpDiskUsage            Op = "DiskUsage"
 	OpImageLoad            Op = "ImageLoad"
 	OpPing                 Op = "Ping"
 	OpInfo                 Op = "Info"

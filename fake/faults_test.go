@@ -180,6 +180,7 @@ func TestEveryMethodHasItsOp(t *testing.T) {
 		fake.OpImageList:            {"", func() error { _, err := d.ImageList(ctx, image.ListOptions{}); return err }},
 		fake.OpImagePull:            {"i", func() error { _, err := d.ImagePull(ctx, "i", image.PullOptions{}); return err }},
 		fake.OpImageRemove:          {"i", func() error { _, err := d.ImageRemove(ctx, "i", image.RemoveOptions{}); return err }},
+		fake.OpDiskUsage:            {"", func() error { _, err := d.DiskUsage(ctx, types.DiskUsageOptions{}); return err }},
 		fake.OpImageHistory:         {"i", func() error { _, err := d.ImageHistory(ctx, "i"); return err }},
 		fake.OpImageLoad:            {"", func() error { _, err := d.ImageLoad(ctx, nil); return err }},
 		fake.OpPing:                 {"", func() error { _, err := d.Ping(ctx); return err }},

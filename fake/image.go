@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
@@ -516,6 +517,28 @@ func (i *img) chain() []string {
 		out = append(out, id)
 	}
 	return out
+}
+
+// DiskUsage measures the images, a layer that they share counted once. It says
+// nothing of containers, volumes and the build cache.
+func (d *Docker) DiskUsage(ctx context.Context, _ types.DiskUsageOptions) (types.DiskUsage, error) {
+	return do(ctx, d, OpDiskUsage, "", func() (types.DiskUsage, error) {
+		d.lock()
+		defer d.mu.Unlock()
+		var u types.DiskUsage
+		counted := map[string]bool{}
+		for _, id := range slices.Sorted(maps.Keys(d.images)) {
+			i := d.images[id]
+			u.Images = append(u.Images, &image.Summary{ID: i.id, Size: i.size(), SharedSize: -1, Containers: -1})
+			for n, layer := range i.chain() {
+				if !counted[layer] {
+					counted[layer] = true
+					u.LayersSize += i.layers[n].size
+				}
+			}
+		}
+		return u, nil
+	})
 }
 
 // usedLayers are the layers that an image or a container needs.

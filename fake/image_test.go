@@ -17,9 +17,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
+	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/fake"
 	"github.com/google/go-cmp/cmp"
 )
@@ -490,5 +492,21 @@ func TestImageFiles(t *testing.T) {
 		if got := inspect(t, d, id).State; got.ExitCode != code || got.Running != (code == 0) {
 			t.Errorf("%s: %+v, want code %d", cmd, got, code)
 		}
+	}
+}
+
+// TestDiskUsage holds that a layer which images share is counted once.
+func TestDiskUsage(t *testing.T) {
+	d := new(fake.Docker)
+	defer d.Close()
+	d.AddImageConfig(fake.Image{Refs: []string{"app:1"}, Layers: []int64{1000, 200}})
+	d.AddImageConfig(fake.Image{Refs: []string{"app:2"}, Size: 30})
+	u, err := d.DiskUsage(t.Context(), types.DiskUsageOptions{})
+	if err != nil || len(u.Images) != 2 || u.LayersSize != 1230 {
+		t.Errorf("%d images of %d bytes, %v; want 2 of 1230", len(u.Images), u.LayersSize, err)
+	}
+	info, err := dockpod.New(d).ImageFSInfo(t.Context())
+	if err != nil || info.Images != 2 || info.UsedBytes != 1230 || info.UpperBound {
+		t.Errorf("%+v, %v; want 2 images of 1230 bytes", info, err)
 	}
 }

@@ -17,6 +17,7 @@ var _ interface {
 	dockpod.ContainerPauser
 	dockpod.ContainerUpdater
 	dockpod.ImageLoader
+	dockpod.DiskUsager
 } = (*Docker)(nil)
 
 func init() { dockpod.RegisterScheme("fake", dial) }
