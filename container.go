@@ -94,7 +94,8 @@ type Container struct {
 	ImageID   string // the engine's ID of the image
 	State     State
 	// EngineState is the engine's own word: created, running, paused,
-	// restarting, removing, exited or dead; Podman also says stopping.
+	// restarting, removing, exited or dead; Podman also says initialized,
+	// stopping and stopped.
 	EngineState string
 	CreatedAt   time.Time // from a list to the second, from a status exact
 	Labels      map[string]string

@@ -101,8 +101,9 @@ func WithRequestTimeout(d time.Duration) Option {
 }
 
 // WithSandboxImage sets the image of the sandboxes, which is pulled if it is
-// not on the engine, within the time of [Runtime.RunSandbox]. The default is a pause program of a few hundred bytes
-// that dockpod brings and loads on first use, so that no registry is needed.
+// not on the engine, within the time of [Runtime.RunSandbox]. The default is a
+// pause program of a few hundred bytes that dockpod brings and loads on first
+// use, so that no registry is needed.
 func WithSandboxImage(ref string) Option { return func(o *options) { o.sandboxImage = ref } }
 
 // WithSandboxOOMScore sets the OOM score adjustment of the sandboxes. The
@@ -640,11 +641,7 @@ func (r *Runtime) Info(ctx context.Context) (i Info, err error) {
 func (r *Runtime) fetchInfo(ctx context.Context) (Info, error) {
 	s, err := r.docker.Info(ctx)
 	if err != nil {
-		// Of what went wrong in the body, the client keeps the text alone.
-		if strings.HasPrefix(err.Error(), "Error reading remote info: ") {
-			return Info{}, cmp.Or(ctx.Err(), error(&classified{ErrBadAnswer, err.Error()}))
-		}
-		return Info{}, classify(verbOther, "", err)
+		return Info{}, lostBody(ctx, err)
 	}
 	api := r.docker.ClientVersion()
 	i := Info{

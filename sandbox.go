@@ -324,9 +324,8 @@ func addressesOverlap(a, b string) bool {
 	return x.Unmap() == y.Unmap()
 }
 
-// sandboxImage returns the sandboxes' image: the one of
-// [WithSandboxImage], which is pulled if it is not there, or the pause
-// program, which is loaded.
+// sandboxImage returns the sandboxes' image: the one of [WithSandboxImage],
+// which is pulled if it is not there, or the pause program, which is loaded.
 func (r *Runtime) sandboxImage(ctx context.Context) (Image, error) {
 	if r.opts.sandboxImage != "" {
 		return r.EnsureImage(ctx, r.opts.sandboxImage, PullIfNotPresent, PullOptions{})
@@ -383,8 +382,8 @@ func (r *Runtime) loadPause(ctx context.Context) (Image, error) {
 
 // StopSandbox stops the containers of a pod together, each with grace, and
 // then its sandbox, which takes the pod's network with it. What is gone or
-// stopped already is fine. The call may take grace and twice the request
-// timeout.
+// stopped already is fine: the containers of a sandbox that is gone are found
+// by its full ID. The call may take grace and twice the request timeout.
 //
 // A program that has not set up its handler yet ignores the stop signal, as
 // the kernel does for every first process: a stop right after a start may
@@ -419,12 +418,10 @@ func (r *Runtime) inspectSandbox(ctx context.Context, id string) (info container
 	switch {
 	case err == nil:
 		return info, info.ID, false, nil
-	case !errors.Is(err, ErrContainerNotFound):
-		return info, "", false, err
-	case len(id) != 64 || !isLowerHex(id):
-		return info, "", false, &FieldError{"id", fmt.Sprintf("%q: no such sandbox, and not the full ID of one that is gone", id)}
+	case errors.Is(err, ErrContainerNotFound):
+		return info, id, true, nil
 	}
-	return info, id, true, nil
+	return info, "", false, err
 }
 
 // members lists the containers of a sandbox.
