@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -259,18 +260,31 @@ func (r *Runtime) args(q query) filters.Args {
 // container vanished while the engine made it, so it is asked once more. An
 // entry without an ID is none either: what cannot be told apart would count as
 // gone.
+//
+// Callers who come while the same list is under way share the next one. The
+// entries' maps are shared then, and only read.
 func (r *Runtime) listEngine(ctx context.Context, opts container.ListOptions) ([]container.Summary, error) {
-	list, err := r.docker.ContainerList(ctx, opts)
-	if errdefs.IsNotFound(err) {
-		list, err = r.docker.ContainerList(ctx, opts)
+	key, err := filters.ToJSON(opts.Filters)
+	if err != nil {
+		return nil, fmt.Errorf("encode the list's filters: %w", err)
 	}
+	if opts.All {
+		key = "all " + key
+	}
+	list, err := r.lists.do(ctx, key, func(ctx context.Context) ([]container.Summary, error) {
+		list, err := r.docker.ContainerList(ctx, opts)
+		if errdefs.IsNotFound(err) {
+			list, err = r.docker.ContainerList(ctx, opts)
+		}
+		return list, err
+	})
 	if err != nil {
 		return nil, classify(verbOther, "", err)
 	}
 	if slices.ContainsFunc(list, func(c container.Summary) bool { return c.ID == "" }) {
 		return nil, &classified{ErrBadAnswer, "the engine lists a container without an ID"}
 	}
-	return list, nil
+	return slices.Clone(list), nil
 }
 
 // listRaw lists this Runtime's containers as the engine gives them.
@@ -496,7 +510,7 @@ func (r *Runtime) ListManaged(ctx context.Context, running bool) (list []Managed
 		if word == "" {
 			word = wordOfStatusText(s.Status)
 		}
-		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: s.Labels}
+		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: maps.Clone(s.Labels)}
 		if s.Created > 0 {
 			m.CreatedAt = time.Unix(s.Created, 0).UTC()
 		}
@@ -949,7 +963,7 @@ func (r *Runtime) Wait(ctx context.Context, id string) (st ContainerStatus, err 
 			return ContainerStatus{}, err
 		}
 	}
-	return r.containerStatus(ctx, info.ID, r.inspectImageByID)
+	return r.containerStatus(ctx, info.ID)
 }
 
 // Kill sends a signal to a container's first process: "SIGTERM", "TERM" or

@@ -20,8 +20,11 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
+
+	"github.com/dockpod/dockpod/internal/lean"
 )
 
 // DefaultRequestTimeout is how long one operation may take unless
@@ -47,7 +50,9 @@ type Runtime struct {
 	info    memo[Info]
 	pause   memo[Image] // the built-in sandbox image
 
-	names nameLocks
+	names  nameLocks
+	lists  flights[[]container.Summary]
+	images imageCache
 
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
@@ -297,7 +302,7 @@ func (r *Runtime) connect(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return readiness(err)
 	}
-	if c, ok := docker.(*client.Client); ok {
+	if c, ok := docker.(*lean.Client); ok {
 		if ping.APIVersion == "" {
 			return &classified{ErrBadAnswer, "the answer to a ping names no API version: is this a Docker engine?"}
 		}
@@ -381,7 +386,7 @@ func dial(ctx context.Context, endpoint string, o options) (DockerInterface, err
 	if err != nil {
 		return nil, err // not the nil *client.Client: it would not be a nil interface
 	}
-	return c, nil
+	return lean.Wrap(c), nil
 }
 
 // isScheme reports whether s can stand before "://": in a mistyped endpoint a
@@ -710,6 +715,7 @@ const memoTime = time.Minute
 // memo remembers one answer of the engine for a while. Callers that come
 // together share one request; errors are not kept.
 type memo[T any] struct {
+	keep   time.Duration // zero: memoTime
 	mu     sync.Mutex
 	flight chan struct{} // closed when the request that is under way ends
 	at     time.Time
@@ -719,7 +725,7 @@ type memo[T any] struct {
 func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
 	for {
 		m.mu.Lock()
-		if !m.at.IsZero() && time.Since(m.at) < memoTime {
+		if !m.at.IsZero() && time.Since(m.at) < cmp.Or(m.keep, memoTime) {
 			defer m.mu.Unlock()
 			return m.value, nil
 		}

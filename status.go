@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -341,20 +340,21 @@ func resourcesOf(h *container.HostConfig) Resources {
 // ContainerStatus asks the engine for one container. The error is
 // [ErrContainerNotFound] if it is gone and [ErrNotManaged] if it is not this
 // Runtime's, a sandbox, or carries a name and labels that say nothing. An
-// image that was removed meanwhile is no error.
+// image that was removed meanwhile is no error; what somebody else did to its
+// tags and digests shows within ten seconds.
 func (r *Runtime) ContainerStatus(ctx context.Context, id string) (st ContainerStatus, err error) {
 	ctx, end := r.begin(ctx, "container status", id)
 	defer end(&err)
-	return r.containerStatus(ctx, id, r.inspectImageByID)
+	return r.containerStatus(ctx, id)
 }
 
-func (r *Runtime) containerStatus(ctx context.Context, id string, imageByID func(context.Context, string) (*Image, error)) (ContainerStatus, error) {
+func (r *Runtime) containerStatus(ctx context.Context, id string) (ContainerStatus, error) {
 	info, err := r.inspect(ctx, id, TypeContainer)
 	if err != nil {
 		return ContainerStatus{}, err
 	}
 	// The image may be gone, or damaged: the container is what was asked for.
-	img, imgErr := imageByID(ctx, info.Image)
+	img, imgErr := r.images.get(ctx, info.Image, r.inspectImageByID)
 	if imgErr != nil && ctx.Err() != nil {
 		return ContainerStatus{}, imgErr
 	}
@@ -397,13 +397,12 @@ func (r *Runtime) ContainerStatuses(ctx context.Context, ids ...string) iter.Seq
 		for i := range results {
 			results[i] = make(chan result, 1)
 		}
-		images := r.sharedImages()
 		go func() {
 			defer close(done)
 			each(len(ids), func(i int) {
 				var res result
 				ctx, end := r.begin(ctx, "container status", ids[i])
-				res.st, res.err = r.containerStatus(ctx, ids[i], images)
+				res.st, res.err = r.containerStatus(ctx, ids[i])
 				end(&res.err)
 				results[i] <- res
 			})
@@ -414,22 +413,5 @@ func (r *Runtime) ContainerStatuses(ctx context.Context, ids ...string) iter.Seq
 				return
 			}
 		}
-	}
-}
-
-// sharedImages returns an inspectImageByID that asks once for each image: the
-// containers of a node have few.
-func (r *Runtime) sharedImages() func(context.Context, string) (*Image, error) {
-	var mu sync.Mutex
-	known := map[string]*memo[*Image]{}
-	return func(ctx context.Context, id string) (*Image, error) {
-		mu.Lock()
-		m := known[id]
-		if m == nil {
-			m = new(memo[*Image])
-			known[id] = m
-		}
-		mu.Unlock()
-		return m.get(ctx, func(ctx context.Context) (*Image, error) { return r.inspectImageByID(ctx, id) })
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/docker/docker/client"
-
 	"github.com/dockpod/dockpod"
 )
 
@@ -102,7 +100,7 @@ func implements[I any](_ *testing.T, w *world) bool {
 }
 
 func localFiles(_ *testing.T, w *world) bool {
-	remote, ok := w.docker.(*client.Client)
+	remote, ok := w.docker.(interface{ DaemonHost() string })
 	return !ok || strings.HasPrefix(remote.DaemonHost(), "unix://")
 }
 
