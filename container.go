@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+
+	"github.com/dockpod/dockpod/internal/lean"
 )
 
 // ContainerConfig describes a container of a pod. The fields are those of CRI
@@ -132,11 +134,11 @@ func (r *Runtime) typeKey() string {
 // kindOf tells whether labels mark a container of this Runtime, and its type;
 // "" is somebody else's.
 func (r *Runtime) kindOf(labels map[string]string) string {
-	if labels[LabelOwner] != r.opts.owner {
-		return ""
-	}
-	switch kind := labels[r.typeKey()]; kind {
-	case TypeContainer, TypeSandbox:
+	return r.kind(labels[LabelOwner], labels[r.typeKey()])
+}
+
+func (r *Runtime) kind(owner, kind string) string {
+	if owner == r.opts.owner && (kind == TypeContainer || kind == TypeSandbox) {
 		return kind
 	}
 	return ""
@@ -147,9 +149,13 @@ func (r *Runtime) kindOf(labels map[string]string) string {
 // that somebody committed from one of our containers: it is ours only if it
 // is made from the image that the labels name.
 func (r *Runtime) kindOfContainer(names []string, imageID string, labels map[string]string) string {
-	kind := r.kindOf(labels)
-	made, ok := labels[labelImageID]
-	if kind == "" || !ok || imageIDOf(made) == imageIDOf(imageID) {
+	return r.kindIfOurs(r.kindOf(labels), names, imageID, labels[labelImageID])
+}
+
+// kindIfOurs is kindOfContainer for one that the labels say is of a kind, made
+// from an image; "" is none said.
+func (r *Runtime) kindIfOurs(kind string, names []string, imageID, made string) string {
+	if kind == "" || made == "" || imageIDOf(made) == imageIDOf(imageID) {
 		return kind
 	}
 	if _, err := r.naming.Parse(pickName(names, r.naming)); err != nil {
@@ -256,14 +262,18 @@ func (r *Runtime) args(q query) filters.Args {
 	return a
 }
 
-// listEngine lists the engine's containers. Not-found is no answer to a list: a
-// container vanished while the engine made it, so it is asked once more. An
-// entry without an ID is none either: what cannot be told apart would count as
-// gone.
-//
-// Callers who come while the same list is under way share the next one. The
-// entries' maps are shared then, and only read.
+// listEngine lists the engine's containers.
 func (r *Runtime) listEngine(ctx context.Context, opts container.ListOptions) ([]container.Summary, error) {
+	return listShared(ctx, &r.lists, opts, r.docker.ContainerList, func(c container.Summary) string { return c.ID })
+}
+
+// listShared asks for a list. Not-found is no answer to that: a container
+// vanished while the engine made it, so it is asked once more. An entry without
+// an ID is none either: what cannot be told apart would count as gone.
+//
+// Callers who come while the same list is under way share the next one. What
+// its entries point to is shared then, and only read.
+func listShared[T any](ctx context.Context, f *flights[[]T], opts container.ListOptions, ask func(context.Context, container.ListOptions) ([]T, error), id func(T) string) ([]T, error) {
 	key, err := filters.ToJSON(opts.Filters)
 	if err != nil {
 		return nil, fmt.Errorf("encode the list's filters: %w", err)
@@ -271,20 +281,47 @@ func (r *Runtime) listEngine(ctx context.Context, opts container.ListOptions) ([
 	if opts.All {
 		key = "all " + key
 	}
-	list, err := r.lists.do(ctx, key, func(ctx context.Context) ([]container.Summary, error) {
-		list, err := r.docker.ContainerList(ctx, opts)
+	list, err := f.do(ctx, key, func(ctx context.Context) ([]T, error) {
+		list, err := ask(ctx, opts)
 		if errdefs.IsNotFound(err) {
-			list, err = r.docker.ContainerList(ctx, opts)
+			list, err = ask(ctx, opts)
 		}
 		return list, err
 	})
 	if err != nil {
 		return nil, classify(verbOther, "", err)
 	}
-	if slices.ContainsFunc(list, func(c container.Summary) bool { return c.ID == "" }) {
+	if slices.ContainsFunc(list, func(c T) bool { return id(c) == "" }) {
 		return nil, &classified{ErrBadAnswer, "the engine lists a container without an ID"}
 	}
 	return slices.Clone(list), nil
+}
+
+// listEntries is listRaw for a caller who looks at few of many labels.
+func (r *Runtime) listEntries(ctx context.Context, q query) ([]lean.Entry, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	opts := container.ListOptions{All: true, Filters: r.args(q)}
+	entries, err := r.askEntries(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(entries, func(e lean.Entry) bool {
+		kind := r.kind(labelOf(e.Labels, LabelOwner), labelOf(e.Labels, r.typeKey()))
+		kind = r.kindIfOurs(kind, e.Names, e.ImageID, labelOf(e.Labels, labelImageID))
+		return kind == "" || q.kind != "" && kind != q.kind
+	}), nil
+}
+
+// askEntries is listEngine; an engine that [Connect] dialled gives entries
+// without a detour.
+func (r *Runtime) askEntries(ctx context.Context, opts container.ListOptions) ([]lean.Entry, error) {
+	if c, ok := r.docker.(*lean.Client); ok {
+		return listShared(ctx, &r.entries, opts, c.Entries, func(e lean.Entry) string { return e.ID })
+	}
+	list, err := r.listEngine(ctx, opts)
+	return lean.EntriesOf(list), err
 }
 
 // listRaw lists this Runtime's containers as the engine gives them.
@@ -331,18 +368,19 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 	if f.State == StateCreated {
 		q.status = "created"
 	}
-	raw, err := r.listRaw(ctx, q)
+	entries, err := r.listEntries(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	list = make([]Container, 0, len(raw))
-	for _, s := range raw {
-		if !f.selectsID(s.ID) || f.SandboxID != "" && s.Labels[LabelSandboxID] != f.SandboxID || !f.selectsLabels(s.Labels) {
+	list = make([]Container, 0, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if !f.selectsID(e.ID) || f.SandboxID != "" && labelOf(e.Labels, LabelSandboxID) != f.SandboxID || f.looksAtLabels() && !f.selectsLabels(mapOfLabels(e.Labels)) {
 			continue
 		}
-		c, err := r.fromSummary(s)
+		c, err := r.fromEntry(e)
 		if err != nil {
-			r.skip(Skipped{s.ID, s.Names, err})
+			r.skip(Skipped{e.ID, e.Names, err})
 			continue
 		}
 		if f.UID == "" || c.Name.UID == f.UID {
@@ -372,13 +410,15 @@ func (f Filter) selectsID(id string) bool {
 	return f.ID == "" || id == f.ID || f.IDPrefix && strings.HasPrefix(id, f.ID)
 }
 
+func (f Filter) looksAtLabels() bool { return len(f.Labels) > 0 || len(f.LabelKeys) > 0 }
+
 // selectsLabels checks labels once more: engines differ on keys with "=", and
 // take an image's labels for the container's.
 func (f Filter) selectsLabels(docker map[string]string) bool {
-	if len(f.Labels) == 0 && len(f.LabelKeys) == 0 {
+	if !f.looksAtLabels() {
 		return true
 	}
-	fromImage := labelsFromImage(docker)
+	fromImage := labelsFromImage(docker[labelFromImage])
 	for k, v := range f.Labels {
 		if got, ok := docker[k]; !ok || got != v || slices.Contains(fromImage, k) {
 			return false
@@ -400,29 +440,33 @@ func (r *Runtime) skip(s Skipped) {
 	r.opts.logger.Warn("container left out of a list", slog.String("id", s.ID), slog.Any("names", s.Names), slog.Any("err", s.Err))
 }
 
-// fromSummary turns an entry of the engine's list into ours.
-func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
-	name, err := r.nameOf(s.Names, s.Labels)
-	if err != nil {
-		return Container{}, err
+// fromEntry turns an entry of the engine's list into ours.
+func (r *Runtime) fromEntry(e *lean.Entry) (Container, error) {
+	name, err := r.naming.Parse(pickName(e.Names, r.naming))
+	if err != nil { // renamed, perhaps
+		if name, err = r.nameOf(e.Names, mapOfLabels(e.Labels)); err != nil {
+			return Container{}, err
+		}
 	}
-	word := s.State
+	word := e.State
 	if word == "" {
-		word = wordOfStatusText(s.Status)
-	}
-	image := s.Labels[LabelImage]
-	if image == "" {
-		image = s.Image
+		word = wordOfStatusText(e.Status)
 	}
 	c := Container{
-		ID: s.ID, SandboxID: s.Labels[LabelSandboxID], Name: name, Image: image, ImageID: s.ImageID,
+		ID: e.ID, SandboxID: labelOf(e.Labels, LabelSandboxID), Name: name,
+		Image: cmp.Or(labelOf(e.Labels, LabelImage), e.Image), ImageID: e.ImageID,
 		State: stateOf(engineState{word: word}).state, EngineState: word,
 	}
-	if s.Created > 0 {
-		c.CreatedAt = time.Unix(s.Created, 0).UTC()
+	if e.Created > 0 {
+		c.CreatedAt = time.Unix(e.Created, 0).UTC()
 	}
-	c.Labels, c.Annotations = SplitLabels(s.Labels)
+	c.Labels, c.Annotations = splitEntry(e.Labels)
 	return c, nil
+}
+
+// fromSummary turns an entry of the engine's list into ours.
+func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
+	return r.fromEntry(&lean.EntriesOf([]container.Summary{s})[0])
 }
 
 // settleCreated finds out which of the created containers failed to start. The

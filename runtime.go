@@ -50,9 +50,10 @@ type Runtime struct {
 	info    memo[Info]
 	pause   memo[Image] // the built-in sandbox image
 
-	names  nameLocks
-	lists  flights[[]container.Summary]
-	images imageCache
+	names   nameLocks
+	lists   flights[[]container.Summary]
+	entries flights[[]lean.Entry]
+	images  imageCache
 
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]

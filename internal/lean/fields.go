@@ -29,6 +29,18 @@ var summaryFields = []field[container.Summary]{
 	{"Mounts", func(d *decoder, _ *container.Summary) { d.skip('[') }},
 }
 
+// entryFields are summaryFields with another reader of labels.
+var entryFields = func() []field[Entry] {
+	l := make([]field[Entry], len(summaryFields))
+	for i, f := range summaryFields {
+		l[i] = field[Entry]{f.name, func(d *decoder, e *Entry) { f.read(d, &e.Summary) }}
+		if f.name == "Labels" {
+			l[i].read = func(d *decoder, e *Entry) { d.labels(&e.Labels) }
+		}
+	}
+	return l
+}()
+
 var portFields = []field[container.Port]{
 	{"IP", func(d *decoder, p *container.Port) { d.str(&p.IP) }},
 	{"PrivatePort", func(d *decoder, p *container.Port) { integer(d, &p.PrivatePort) }},

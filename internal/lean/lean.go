@@ -42,33 +42,89 @@ func Wrap(c *client.Client) *Client {
 
 // ContainerList is the client's, with the entries' rarer fields left out.
 func (c *Client) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
-	return answer(ctx, decodeList, func(ctx context.Context) ([]container.Summary, error) {
+	decode := func(b []byte) ([]container.Summary, error) {
+		if list, ok := decodeList(b); ok {
+			return list, nil
+		}
+		return theClientsWay[[]container.Summary](b)
+	}
+	return answer(ctx, decode, func(ctx context.Context) ([]container.Summary, error) {
 		return c.Client.ContainerList(ctx, options)
 	})
 }
 
+// Entry is a list's entry with its labels as they stand in the answer: for a
+// caller who wants few of them, a map costs more than all the rest.
+type Entry struct {
+	container.Summary // without Labels
+	Labels            []Label
+}
+
+// Label is one of a container's labels. No key comes twice.
+type Label struct{ Key, Value string }
+
+// Entries is ContainerList with the labels in another form.
+func (c *Client) Entries(ctx context.Context, options container.ListOptions) ([]Entry, error) {
+	decode := func(b []byte) ([]Entry, error) {
+		if entries, ok := decodeEntries(b); ok {
+			return entries, nil
+		}
+		list, err := theClientsWay[[]container.Summary](b)
+		return EntriesOf(list), err
+	}
+	return answer(ctx, decode, func(ctx context.Context) ([]Entry, error) {
+		list, err := c.Client.ContainerList(ctx, options)
+		return EntriesOf(list), err
+	})
+}
+
+// EntriesOf turns a list into entries.
+func EntriesOf(list []container.Summary) []Entry {
+	if list == nil {
+		return nil
+	}
+	entries := make([]Entry, len(list))
+	for i, s := range list {
+		e := &entries[i]
+		e.Summary = s
+		e.Summary.Labels = nil
+		e.Labels = make([]Label, 0, len(s.Labels))
+		for k, v := range s.Labels {
+			e.Labels = append(e.Labels, Label{k, v})
+		}
+	}
+	return entries
+}
+
 // ContainerInspect is the client's, without GraphDriver.
 func (c *Client) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
-	return answer(ctx, decodeInspect, func(ctx context.Context) (container.InspectResponse, error) {
+	decode := func(b []byte) (container.InspectResponse, error) {
+		if c, ok := decodeInspect(b); ok {
+			return c, nil
+		}
+		return theClientsWay[container.InspectResponse](b)
+	}
+	return answer(ctx, decode, func(ctx context.Context) (container.InspectResponse, error) {
 		return c.Client.ContainerInspect(ctx, id)
 	})
 }
 
 // answer makes a request by the client, and decodes what the transport kept
 // back of its answer.
-func answer[T any](ctx context.Context, decode func([]byte) (T, bool), request func(context.Context) (T, error)) (T, error) {
+func answer[T any](ctx context.Context, decode func([]byte) (T, error), request func(context.Context) (T, error)) (T, error) {
 	k := kept.Get().(*keeper)
 	defer k.free()
 	v, err := request(context.WithValue(ctx, keeperKey{}, k))
 	if err != nil || !k.filled {
 		return v, err
 	}
-	if v, ok := decode(k.body.Bytes()); ok {
-		return v, nil
-	}
-	var all T
-	err = json.NewDecoder(&k.body).Decode(&all)
-	return all, err
+	return decode(k.body.Bytes())
+}
+
+// theClientsWay decodes as the docker client does.
+func theClientsWay[T any](b []byte) (v T, err error) {
+	err = json.NewDecoder(bytes.NewReader(b)).Decode(&v)
+	return v, err
 }
 
 // keeper is where the transport puts an answer's body.
@@ -134,15 +190,21 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // string, whose quotes are escaped.
 var nextEntry = []byte(`},{"Id":`)
 
-// decodeList reads a list. Behind its end there may be anything, as for the
-// client.
-func decodeList(b []byte) ([]container.Summary, bool) {
+// decodeList reads a list.
+func decodeList(b []byte) ([]container.Summary, bool) { return decodeEach(b, summaryFields) }
+
+// decodeEntries reads a list. A label that comes twice is odd.
+func decodeEntries(b []byte) ([]Entry, bool) { return decodeEach(b, entryFields) }
+
+// decodeEach reads a list of objects with an Id. Behind its end there may be
+// anything, as for the client.
+func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
 	i := space(b, 0)
 	if i == len(b) || b[i] != '[' {
 		return nil, false
 	}
 	i = space(b, i+1)
-	l := make([]container.Summary, 0, bytes.Count(b, nextEntry)+1)
+	l := make([]T, 0, bytes.Count(b, nextEntry)+1)
 	if i < len(b) && b[i] == ']' {
 		return l, true
 	}
@@ -154,8 +216,9 @@ func decodeList(b []byte) ([]container.Summary, bool) {
 			n = len(b) - i - 1
 		}
 		d := decoder{s: string(b[i : i+n+1])}
-		l = append(l, container.Summary{})
-		object(&d, summaryFields, &l[len(l)-1])
+		var v T
+		l = append(l, v)
+		object(&d, fields, &l[len(l)-1])
 		switch {
 		case last:
 			return l, d.takes(']') && !d.odd

@@ -20,6 +20,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // leftOut are the fields that the package's documentation says it leaves out.
@@ -59,8 +60,16 @@ func checkList(t *testing.T, b []byte) (ok bool) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("%q mismatch (-want +got):\n%s", b, diff)
 	}
+	entries, ok := decodeEntries(b)
+	if ok {
+		if diff := cmp.Diff(EntriesOf(want), entries, sortLabels, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("entries of %q mismatch (-want +got):\n%s", b, diff)
+		}
+	}
 	return true
 }
+
+var sortLabels = cmpopts.SortSlices(func(a, b Label) bool { return a.Key < b.Key })
 
 func checkInspect(t *testing.T, b []byte) (ok bool) {
 	got, ok := decodeInspect(b)
@@ -97,6 +106,9 @@ func inLeftOut(err error, what string) bool {
 func TestCaptured(t *testing.T) {
 	if !checkList(t, captured(t, "list")) {
 		t.Error("an engine's list was left to encoding/json")
+	}
+	if entries, ok := decodeEntries(captured(t, "list")); !ok || len(entries) != 2 || len(entries[0].Labels) == 0 {
+		t.Errorf("entries of an engine's list: %v, %v", entries, ok)
 	}
 	for _, name := range []string{"inspect-container", "inspect-sandbox"} {
 		if !checkInspect(t, captured(t, name)) {
@@ -351,6 +363,15 @@ func BenchmarkList1000(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, ok := decodeList(body); !ok {
+				b.Fatal("left to encoding/json")
+			}
+		}
+	})
+	b.Run("entries", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := decodeEntries(body); !ok {
 				b.Fatal("left to encoding/json")
 			}
 		}

@@ -456,6 +456,27 @@ func (d *decoder) pairs(p *map[string]string) {
 	*p = m
 }
 
+// labels reads an object of strings without a map. Engines write a map's keys
+// in order; keys that are not may come twice, and are odd.
+func (d *decoder) labels(p *[]Label) {
+	if d.null() {
+		return
+	}
+	if !d.takes('{') {
+		d.odd = true
+		return
+	}
+	var few [24]Label
+	l := few[:0]
+	for first := true; d.more(&first, '}'); {
+		n := Label{Key: d.key()}
+		d.str(&n.Value)
+		d.odd = d.odd || len(l) > 0 && n.Key <= l[len(l)-1].Key
+		l = append(l, n)
+	}
+	*p = append(make([]Label, 0, len(l)), l...)
+}
+
 func (d *decoder) key() string {
 	k := d.text()
 	if !d.takes(':') {
