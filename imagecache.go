@@ -41,6 +41,9 @@ func (c *imageCache) get(ctx context.Context, id string, fetch func(context.Cont
 		c.byID[id] = m
 	}
 	c.mu.Unlock()
+	if img, ok := m.known(); ok {
+		return img, nil
+	}
 	return m.get(ctx, func(ctx context.Context) (*Image, error) { return fetch(ctx, id) })
 }
 

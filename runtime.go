@@ -723,6 +723,14 @@ type memo[T any] struct {
 	value  T
 }
 
+// known returns what is remembered, if it is not too old.
+func (m *memo[T]) known() (v T, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ok = !m.at.IsZero() && time.Since(m.at) < cmp.Or(m.keep, memoTime)
+	return m.value, ok
+}
+
 func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
 	for {
 		m.mu.Lock()

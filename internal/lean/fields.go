@@ -242,7 +242,7 @@ var configFields = []field[container.Config]{
 	{"StdinOnce", func(d *decoder, c *container.Config) { d.bool(&c.StdinOnce) }},
 	{"Env", func(d *decoder, c *container.Config) { d.strings(&c.Env) }},
 	{"Cmd", func(d *decoder, c *container.Config) { command(d, &c.Cmd) }},
-	{"Healthcheck", func(d *decoder, c *container.Config) { d.other(&c.Healthcheck) }},
+	{"Healthcheck", func(d *decoder, c *container.Config) { pointer(d, healthFields, &c.Healthcheck) }},
 	{"ArgsEscaped", func(d *decoder, c *container.Config) { d.bool(&c.ArgsEscaped) }},
 	{"Image", func(d *decoder, c *container.Config) { d.str(&c.Image) }},
 	{"Volumes", func(d *decoder, c *container.Config) { mapping(d, &c.Volumes) }},
@@ -257,6 +257,15 @@ var configFields = []field[container.Config]{
 		optional(d, &c.StopTimeout, func(n *int) { integer(d, n) })
 	}},
 	{"Shell", func(d *decoder, c *container.Config) { command(d, &c.Shell) }},
+}
+
+var healthFields = []field[container.HealthConfig]{
+	{"Test", func(d *decoder, h *container.HealthConfig) { d.strings(&h.Test) }},
+	{"Interval", func(d *decoder, h *container.HealthConfig) { integer(d, &h.Interval) }},
+	{"Timeout", func(d *decoder, h *container.HealthConfig) { integer(d, &h.Timeout) }},
+	{"StartPeriod", func(d *decoder, h *container.HealthConfig) { integer(d, &h.StartPeriod) }},
+	{"StartInterval", func(d *decoder, h *container.HealthConfig) { integer(d, &h.StartInterval) }},
+	{"Retries", func(d *decoder, h *container.HealthConfig) { integer(d, &h.Retries) }},
 }
 
 type networkSettings = container.NetworkSettings

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
@@ -29,6 +30,7 @@ import (
 // one keeps all of them, some kilobytes, and never those of other containers.
 type Client struct {
 	*client.Client
+	listSize atomic.Int64 // of the last list's body
 }
 
 // Wrap returns a Client that sends its requests through c, which from then on
@@ -37,7 +39,7 @@ func Wrap(c *client.Client) *Client {
 	h := c.HTTPClient()
 	h.Transport = transport{h.Transport}
 	_ = client.WithHTTPClient(h)(c) // fails for no client
-	return &Client{c}
+	return &Client{Client: c}
 }
 
 // ContainerList is the client's, with the entries' rarer fields left out.
@@ -48,7 +50,7 @@ func (c *Client) ContainerList(ctx context.Context, options container.ListOption
 		}
 		return theClientsWay[[]container.Summary](b)
 	}
-	return answer(ctx, decode, func(ctx context.Context) ([]container.Summary, error) {
+	return answer(ctx, &c.listSize, decode, func(ctx context.Context) ([]container.Summary, error) {
 		return c.Client.ContainerList(ctx, options)
 	})
 }
@@ -72,7 +74,7 @@ func (c *Client) Entries(ctx context.Context, options container.ListOptions) ([]
 		list, err := theClientsWay[[]container.Summary](b)
 		return EntriesOf(list), err
 	}
-	return answer(ctx, decode, func(ctx context.Context) ([]Entry, error) {
+	return answer(ctx, &c.listSize, decode, func(ctx context.Context) ([]Entry, error) {
 		list, err := c.Client.ContainerList(ctx, options)
 		return EntriesOf(list), err
 	})
@@ -104,16 +106,23 @@ func (c *Client) ContainerInspect(ctx context.Context, id string) (container.Ins
 		}
 		return theClientsWay[container.InspectResponse](b)
 	}
-	return answer(ctx, decode, func(ctx context.Context) (container.InspectResponse, error) {
+	return answer(ctx, nil, decode, func(ctx context.Context) (container.InspectResponse, error) {
 		return c.Client.ContainerInspect(ctx, id)
 	})
 }
 
 // answer makes a request by the client, and decodes what the transport kept
 // back of its answer.
-func answer[T any](ctx context.Context, decode func([]byte) (T, error), request func(context.Context) (T, error)) (T, error) {
+//
+// size is that of the last such answer, so that a new buffer need not grow;
+// nil: not known.
+func answer[T any](ctx context.Context, size *atomic.Int64, decode func([]byte) (T, error), request func(context.Context) (T, error)) (T, error) {
 	k := kept.Get().(*keeper)
 	defer k.free()
+	if size != nil {
+		k.body.Grow(int(size.Load()) + bytes.MinRead)
+		defer func() { size.Store(int64(k.body.Len())) }()
+	}
 	v, err := request(context.WithValue(ctx, keeperKey{}, k))
 	if err != nil || !k.filled {
 		return v, err

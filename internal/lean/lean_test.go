@@ -18,6 +18,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/client"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -134,6 +135,9 @@ func TestTablesAreComplete(t *testing.T) {
 		{container.MountPoint{}, names(mountFields)},
 		{container.Config{}, names(configFields)},
 		{container.NetworkSettings{}, names(networkFields)},
+		{container.HealthConfig{}, names(healthFields)},
+		{mount.Mount{}, names(askedFields)},
+		{mount.BindOptions{}, names(bindFields)},
 	} {
 		var want []string
 		jsonNames(reflect.TypeOf(c.value), &want)

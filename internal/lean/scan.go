@@ -407,9 +407,12 @@ func list[T any](d *decoder, p *[]T, each func(*T)) {
 	}
 	l := []T{}
 	for first := true; d.more(&first, ']'); {
+		if cap(l) == 0 {
+			l = make([]T, 0, 4)
+		}
 		var v T
-		each(&v)
 		l = append(l, v)
+		each(&l[len(l)-1])
 	}
 	*p = l
 }
