@@ -143,7 +143,7 @@ func ExampleUnsupportedError() {
 	}
 	fmt.Println(errdefs.IsNotImplemented(err))
 	// Output:
-	// Resources.HugepageLimits
+	// Resources.HugepageLimits["2MB"]
 	// true
 }
 
