@@ -546,7 +546,10 @@ func (r *Runtime) ListOrphans(ctx context.Context) (list []Container, err error)
 // The image has to be on the engine ([ErrImageNotFound] otherwise, naming
 // it); the container is created by its ID, and the reference is kept in a
 // label. A configuration is checked before the engine is asked; see
-// [ContainerConfig.Validate].
+// [ContainerConfig.Validate], and [WithHostRoot] for the files that it names.
+// A limit that the engine drops because its kernel lacks it is an
+// [*UnsupportedError] that names it, and the container is removed again; other
+// warnings of the engine go to [WithWarnings].
 //
 // A name that is held: a container of the same request that never started is
 // returned as if it had just been made, so that a create whose answer was lost

@@ -444,7 +444,7 @@ func TestValidateContainer(t *testing.T) {
 		{"tmpfs of negative size", func(c *ContainerConfig) { c.Mounts = []Mount{{Type: MountTmpfs, Target: "/b", SizeBytes: -1}} }, []string{"Mounts[0].SizeBytes"}},
 		{"size of a bind", func(c *ContainerConfig) {
 			c.Mounts = []Mount{{Source: "/a", Target: "/b", SizeBytes: 1}, {Source: "/a", Target: "/c", Mode: 1}}
-		}, []string{"Mounts[0].SizeBytes", "Mounts[1].SizeBytes"}},
+		}, []string{"Mounts[0].SizeBytes", "Mounts[1].Mode"}},
 		{"unknown propagation", func(c *ContainerConfig) { c.Mounts = []Mount{{Source: "/a", Target: "/b", Propagation: "shared"}} }, []string{"Mounts[0].Propagation"}},
 		{"propagation of a volume", func(c *ContainerConfig) {
 			c.Mounts = []Mount{{Type: MountVolume, Source: "v", Target: "/b", Propagation: PropagationBidirectional}}

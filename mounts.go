@@ -134,8 +134,8 @@ func (v *validator) mounts(ms []Mount) {
 		}
 		if m.Type == MountTmpfs {
 			v.tmpfsOptions(field, m)
-		} else if m.SizeBytes != 0 || m.Mode != 0 || len(m.TmpfsOptions) > 0 {
-			v.bad(field("SizeBytes"), "SizeBytes, Mode and TmpfsOptions are a tmpfs's")
+		} else {
+			v.notOf("a tmpfs's", field, []option{{"SizeBytes", m.SizeBytes != 0}, {"Mode", m.Mode != 0}, {"TmpfsOptions", len(m.TmpfsOptions) > 0}})
 		}
 		for _, ids := range []struct {
 			name string
@@ -213,18 +213,26 @@ func (v *validator) bindOptions(field func(string) string, m Mount) {
 // noBindOptions refuses a bind's options on another kind of mount, where an
 // engine would drop them.
 func (v *validator) noBindOptions(field func(string) string, m Mount) {
-	for _, o := range []struct {
-		name  string
-		given bool
-	}{
+	v.notOf("a bind mount's", field, []option{
 		{"Propagation", m.Propagation != "" && m.Propagation != PropagationPrivate},
 		{"Missing", m.Missing != ""},
 		{"SELinuxRelabel", m.SELinuxRelabel},
 		{"SELinuxShared", m.SELinuxShared},
 		{"RecursiveReadOnly", m.RecursiveReadOnly},
-	} {
+	})
+}
+
+// option is a field of a mount that has a value.
+type option struct {
+	name  string
+	given bool
+}
+
+// notOf refuses options that are of another kind of mount.
+func (v *validator) notOf(whose string, field func(string) string, options []option) {
+	for _, o := range options {
 		if o.given {
-			v.bad(field(o.name), "is a bind mount's")
+			v.bad(field(o.name), "is %s", whose)
 		}
 	}
 }

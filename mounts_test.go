@@ -140,7 +140,7 @@ func TestValidateMounts(t *testing.T) {
 			"Mounts[0].TmpfsOptions[0]", "Mounts[0].TmpfsOptions[1]", "Mounts[0].TmpfsOptions[2]", "Mounts[0].TmpfsOptions[3]",
 			"Mounts[0].TmpfsOptions[4]", "Mounts[0].TmpfsOptions[5]", "Mounts[0].TmpfsOptions[6]", "Mounts[0].TmpfsOptions[7]",
 		}},
-		{"options of a tmpfs on a bind", bind(func(m *Mount) { m.TmpfsOptions = []string{"exec"} }), []string{"Mounts[0].SizeBytes"}},
+		{"options of a tmpfs on a bind", bind(func(m *Mount) { m.TmpfsOptions = []string{"exec"} }), []string{"Mounts[0].TmpfsOptions"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := &validator{}

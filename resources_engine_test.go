@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
 
@@ -350,6 +351,20 @@ func TestMissingSourceOutOfSight(t *testing.T) {
 	_, err = rt.CreateContainer(t.Context(), "", c, s)
 	wantFields(t, err, "Mounts[1].Missing!")
 	noContainers(t, rt)
+
+	// Podman does not look.
+	c.Mounts[1].SELinuxRelabel = false
+	rt = dockpod.New(podman{docker})
+	_, err = rt.CreateContainer(t.Context(), "", c, s)
+	wantFields(t, err, "Mounts[1].Missing!")
+	noContainers(t, rt)
+}
+
+// podman says that it is one.
+type podman struct{ *fake.Docker }
+
+func (podman) ServerVersion(context.Context) (types.Version, error) {
+	return types.Version{Version: "4.3.1", APIVersion: "1.41", Components: []types.ComponentVersion{{Name: "Podman Engine", Version: "4.3.1"}}}, nil
 }
 
 // An image that is mounted goes by its ID, and its absence is not taken for
