@@ -376,10 +376,15 @@ func cpuMax(s string) (quota, period int64, ok bool) {
 	return quota, period, err == nil && err2 == nil && (quota > 0 || words[0] == "max") && period > 0
 }
 
-// plain returns r without Unified: what it sets stands in the other fields. r
-// has been checked.
+// plain returns a copy of r without Unified: what it sets stands in the other
+// fields. r has been checked.
 func (r Resources) plain() Resources {
-	return new(validator).unified("", r)
+	r = new(validator).unified("", r)
+	r.HugepageLimits = nil
+	r.BlkioDeviceWeights = slices.Clone(r.BlkioDeviceWeights)
+	r.BlkioReadBps, r.BlkioWriteBps = slices.Clone(r.BlkioReadBps), slices.Clone(r.BlkioWriteBps)
+	r.BlkioReadIOps, r.BlkioWriteIOps = slices.Clone(r.BlkioReadIOps), slices.Clone(r.BlkioWriteIOps)
+	return r
 }
 
 // gateResources refuses what this engine lacks.

@@ -3,6 +3,7 @@ package dockpod
 import (
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,16 @@ func TestMilliCPU(t *testing.T) {
 		if err := (&ContainerConfig{Name: "a", Image: "b", Resources: Resources{CPUShares: MilliCPUToShares(tt.milli), CPUQuota: quota, CPUPeriod: period}}).Validate(); err != nil {
 			t.Errorf("%d: %v", tt.milli, err)
 		}
+	}
+}
+
+// A copy shares nothing with what it was made of.
+func TestPlainIsACopy(t *testing.T) {
+	r := fullContainer().Resources
+	got := r.plain()
+	scribble(reflect.ValueOf(&r).Elem(), false)
+	if diff := cmp.Diff(fullContainer().Resources, got); diff != "" {
+		t.Errorf("the copy changed (-before +after):\n%s", diff)
 	}
 }
 
