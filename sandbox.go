@@ -41,8 +41,8 @@ type SandboxConfig struct {
 
 	// CgroupParent is the pod's cgroup, in which the engine puts the
 	// sandbox's container and each of the pod's, every one in a cgroup of its
-	// own. Empty: the engine's default. The agent makes it, limits it and
-	// removes it: engines do none of that for it. The driver
+	// own. Empty: the engine's default. An engine makes it where it is
+	// missing; to limit it, and to remove it, is the agent's. The driver
 	// "systemd" takes a slice, of whose path the last element counts, and
 	// "/kubepods/burstable/pod1" as "kubepods-burstable-pod1.slice"; the
 	// driver "cgroupfs" takes any path as it is.
