@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
 	"github.com/dockpod/dockpod"
@@ -99,6 +100,15 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	// process sees of itself, if its containers have the same user namespace.
 	"this machine's processes": func(t *testing.T, w *world) bool {
 		return localFiles(t, w) && prog.LookAt("self") != nil && !w.info(t).Rootless
+	},
+	// The engine has all capabilities to give: it may run privileged containers.
+	// One in a container or a virtual machine may lack some.
+	"all capabilities": func(t *testing.T, w *world) bool {
+		resp, err := w.docker.ContainerCreate(t.Context(), &container.Config{Image: w.image, Cmd: []string{"exit"}},
+			&container.HostConfig{Privileged: true, NetworkMode: "none"}, nil, nil, "privileged-"+w.owner+"-"+random(t))
+		must(t, err)
+		defer w.tear(t, resp.ID)
+		return w.docker.ContainerStart(t.Context(), resp.ID, container.StartOptions{}) == nil
 	},
 	// What a container gets without asking is what Docker gives it. Podman
 	// gives fewer capabilities and a limit of processes.
