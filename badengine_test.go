@@ -295,7 +295,7 @@ func (e *badEngine) version(*http.Request) (int, any) {
 
 func (e *badEngine) info(*http.Request) (int, any) {
 	return 200, map[string]any{
-		"ID": "engine-1", "OSType": "linux", "Architecture": "x86_64", "CgroupDriver": "cgroupfs",
+		"ID": "engine-1", "OSType": "linux", "Architecture": "x86_64", "CgroupDriver": "cgroupfs", "MemoryLimit": true, "SwapLimit": true,
 		"Runtimes": map[string]any{"runc": map[string]any{}},
 	}
 }

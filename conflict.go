@@ -81,10 +81,16 @@ func (r *Runtime) createOnce(ctx context.Context, req createRequest, name string
 	case resp.ID == "":
 		err = &classified{ErrBadAnswer, "the engine created a container without an ID"}
 	default:
-		for _, w := range resp.Warnings {
-			r.opts.logger.Warn("engine's warning at create", slog.String("name", name), slog.String("warning", w))
+		dropped := r.heed(req.Asked, Warning{Op: "create", Name: req.Name, ID: resp.ID}, resp.Warnings)
+		if dropped == nil {
+			return resp.ID, nil
 		}
-		return resp.ID, nil
+		undo, cancel := r.detached(ctx, undoTime)
+		defer cancel()
+		if err := r.remove(undo, resp.ID, true); err != nil {
+			dropped = joinErrors([]error{dropped, fmt.Errorf("remove the container %q again: %w", resp.ID, err)})
+		}
+		return "", dropped
 	}
 	// With a cause of the caller's own, the end of the context looks like a
 	// lost engine.
@@ -200,6 +206,6 @@ func (r *Runtime) adoptable(info container.InspectResponse, req createRequest) b
 		return false
 	}
 	spec := info.Config.Labels[LabelSpec]
-	return spec != "" && spec == req.Config.Labels[LabelSpec] &&
+	return spec != "" && spec == req.Config.Labels[LabelSpec] && holds(req.Asked, info.HostConfig) &&
 		stateOf(stateFromInspect(info, func(string) {})).state == StateCreated
 }

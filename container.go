@@ -50,7 +50,7 @@ type ContainerConfig struct {
 
 	StopSignal  string         // "SIGTERM", "TERM" or "15"; empty: the image's
 	StopTimeout *time.Duration // for a stop that names no grace; nil: the engine's 10 s; whole seconds
-	ShmSize     int64          // bytes of /dev/shm; 0: 64 MiB. Containers that share the pod's IPC get the pod's
+	ShmSize     int64          // bytes of /dev/shm; 0: 64 MiB. Refused in a sandbox, whose SandboxConfig.ShmSize holds for the pod
 	Ulimits     []Ulimit
 	Init        *bool             // run the engine's init as PID 1; nil: the engine's default
 	Platform    string            // "linux/arm64"; empty: the engine's
@@ -68,12 +68,6 @@ type EnvVar struct{ Key, Value string }
 type LogConfig struct {
 	Driver  string
 	Options map[string]string
-}
-
-// Ulimit is a resource limit of the process; -1 is unlimited.
-type Ulimit struct {
-	Name       string // "nofile"
-	Soft, Hard int64
 }
 
 // Healthcheck is run by the engine inside the container.
@@ -552,7 +546,10 @@ func (r *Runtime) ListOrphans(ctx context.Context) (list []Container, err error)
 // The image has to be on the engine ([ErrImageNotFound] otherwise, naming
 // it); the container is created by its ID, and the reference is kept in a
 // label. A configuration is checked before the engine is asked; see
-// [ContainerConfig.Validate].
+// [ContainerConfig.Validate], and [WithHostRoot] for the files that it names.
+// A limit that the engine drops because its kernel lacks it is an
+// [*UnsupportedError] that names it, and the container is removed again; other
+// warnings of the engine go to [WithWarnings].
 //
 // A name that is held: a container of the same request that never started is
 // returned as if it had just been made, so that a create whose answer was lost
@@ -571,7 +568,13 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err := v.err(); err != nil {
 		return "", err
 	}
-	site, err := r.site(ctx, s)
+	if err := r.checkDevices(ctx, "Resources", c.Devices, c.Resources); err != nil {
+		return "", err
+	}
+	if err := r.checkSources(ctx, c.Mounts); err != nil {
+		return "", err
+	}
+	site, err := r.site(ctx, s, c.Resources, c.CDIDevices)
 	if err != nil {
 		return "", err
 	}
@@ -601,6 +604,11 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 		return "", fmt.Errorf("image %q: %w", c.Image, err)
 	}
 	site.imageID, site.imageLabels, site.imageCommand = string(img.ID), img.Labels, img.hasCommand
+	if site.features.ImageMounts { // else buildContainer refuses them
+		if c.Mounts, err = r.resolveMounts(ctx, c.Mounts); err != nil {
+			return "", err
+		}
+	}
 	req, err := buildContainer(c, s, site)
 	if err != nil {
 		return "", err
@@ -614,22 +622,23 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if errors.Is(err, ErrImageNotFound) {
 		err = fmt.Errorf("image %q: %w", c.Image, err)
 	}
-	return id, scrub(err, c.Envs)
+	return id, scrub(sourceError(err, c.Mounts), c.Envs)
 }
 
-// site gathers what building a request needs to know of the engine.
-func (r *Runtime) site(ctx context.Context, s SandboxConfig) (createSite, error) {
+// site gathers what building a request needs to know of the engine, which is
+// asked only for the sake of fields that depend on it.
+func (r *Runtime) site(ctx context.Context, s SandboxConfig, res Resources, cdi []string) (createSite, error) {
 	site := createSite{
 		naming: r.naming, owner: r.opts.owner, maxLabelBytes: r.opts.maxLabelBytes,
 		features: featuresOf(r.docker.ClientVersion()),
 		network:  r.opts.network, oomScore: r.opts.sandboxOOM,
 	}
-	if s.CgroupParent != "" {
+	if s.CgroupParent != "" || len(res.Unified) > 0 || len(cdi) > 0 {
 		info, err := r.info.get(ctx, r.fetchInfo)
 		if err != nil {
 			return createSite{}, err
 		}
-		site.cgroupDriver = info.CgroupDriver
+		site.cgroupDriver, site.cgroupVersion, site.cdi = info.CgroupDriver, info.CgroupVersion, info.CDI
 	}
 	return site, nil
 }
@@ -974,30 +983,4 @@ func (r *Runtime) Kill(ctx context.Context, id, signal string) (err error) {
 		return err
 	}
 	return classify(verbContainer, info.ID, k.ContainerKill(ctx, info.ID, signal))
-}
-
-// UpdateContainer changes the limits of a container in place. Zero fields of
-// res stay as they are; OOMScoreAdj cannot be changed. A memory limit moves
-// the swap limit with it, as at creation.
-func (r *Runtime) UpdateContainer(ctx context.Context, id string, res Resources) (err error) {
-	ctx, end := r.begin(ctx, "update container", id)
-	defer end(&err)
-	v := &validator{}
-	v.resources("Resources", res)
-	if res.OOMScoreAdj != 0 {
-		v.unsupported("Resources.OOMScoreAdj", "engines set it at creation only")
-	}
-	if err := v.err(); err != nil {
-		return err
-	}
-	u, ok := r.docker.(ContainerUpdater)
-	if !ok {
-		return &UnsupportedError{"UpdateContainer", "the engine has no update call"}
-	}
-	info, err := r.inspect(ctx, id, TypeContainer)
-	if err != nil {
-		return err
-	}
-	_, err = u.ContainerUpdate(ctx, info.ID, container.UpdateConfig{Resources: engineResources(res)})
-	return classify(verbUpdate, info.ID, err)
 }

@@ -13,7 +13,7 @@ import (
 // on. On an engine the suite runs in package conformance.
 func TestContract(t *testing.T) {
 	conformance.Run(t, func(t *testing.T) dockpod.DockerInterface {
-		docker := &fake.Docker{Root: t.TempDir()}
+		docker := &fake.Docker{Root: t.TempDir(), HostFS: true}
 		t.Cleanup(func() { docker.Close() })
 		return docker
 	})

@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,7 +10,6 @@ import (
 	"maps"
 	"math"
 	"net/netip"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -19,83 +19,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/strslice"
 	"github.com/docker/go-connections/nat"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Mount makes files of the node, a volume, an image or memory visible in a
-// container.
-type Mount struct {
-	Type   MountType // empty: bind
-	Source string    // bind: absolute path on the engine's host; volume: its name; image: its reference; tmpfs: empty
-	Target string    // absolute path in the container
-
-	ReadOnly          bool
-	RecursiveReadOnly bool        // submounts too: needs ReadOnly, private propagation and API 1.44
-	Propagation       Propagation // bind only; empty: private
-	SELinuxRelabel    bool        // bind only: label the source for this container alone
-	SubPath           string      // image and volume only: a directory below the source
-	SizeBytes         int64       // tmpfs only; 0: the kernel's default, half of memory
-	Mode              uint32      // tmpfs only: permissions; 0: 01777
-}
-
-// MountType tells what a [Mount]'s source is. The zero value is a bind mount.
-type MountType string
-
-// The kinds of mounts.
-const (
-	MountBind   MountType = "bind"
-	MountVolume MountType = "volume"
-	MountTmpfs  MountType = "tmpfs"
-	MountImage  MountType = "image" // from API 1.48
-)
-
-// Propagation tells which mounts made later are seen on the other side.
-type Propagation string
-
-// The propagations of CRI v1.
-const (
-	PropagationPrivate         Propagation = "private"
-	PropagationHostToContainer Propagation = "rslave"
-	PropagationBidirectional   Propagation = "rshared"
-)
-
-// Device is a device of the node for a container.
-type Device struct {
-	HostPath      string // absolute
-	ContainerPath string // empty: as on the host
-	Permissions   string // of "rwm"; empty: all three
-}
-
-// Resources are limits of a container. Zero fields leave the engine's
-// defaults, which are no limit.
-type Resources struct {
-	MemoryLimit int64 `json:"memoryLimit,omitempty"` // bytes; at least 6 MiB
-	// MemorySwapLimit is the sum of memory and swap in bytes. Zero with a
-	// MemoryLimit means no swap, as a kubelet wants it: an engine left alone
-	// gives as much swap as memory. -1 is unlimited swap.
-	MemorySwapLimit int64  `json:"memorySwapLimit,omitempty"`
-	CPUShares       int64  `json:"cpuShares,omitempty"` // relative weight; 1024 is one CPU's worth
-	CPUQuota        int64  `json:"cpuQuota,omitempty"`  // microseconds of CPU time in each CPUPeriod
-	CPUPeriod       int64  `json:"cpuPeriod,omitempty"` // microseconds; 0: 100 ms
-	CpusetCpus      string `json:"cpusetCpus,omitempty"`
-	CpusetMems      string `json:"cpusetMems,omitempty"`
-	PidsLimit       int64  `json:"pidsLimit,omitempty"`   // 0: the engine's default; -1: unlimited
-	OOMScoreAdj     int    `json:"oomScoreAdj,omitempty"` // from -1000 to 1000
-
-	HugepageLimits map[string]int64  `json:"hugepageLimits,omitempty"` // bytes by page size: "2MB". Engines have no such limit: refused
-	Unified        map[string]string `json:"unified,omitempty"`        // cgroup v2 files. Engines have no such field: refused
-}
-
 // defaultShmSize is what a kubelet's containers get. Docker's own default is
 // the same; Podman's is smaller, so it is always sent.
 const defaultShmSize = 64 << 20
-
-// minMemory is the smallest memory limit that an engine takes.
-const minMemory = 6 << 20
 
 // createRequest is what the engine is asked to make.
 type createRequest struct {
@@ -104,6 +36,7 @@ type createRequest struct {
 	Host     *container.HostConfig
 	Net      *network.NetworkingConfig
 	Platform *ocispec.Platform
+	Asked    Resources `json:"-"` // what must not be dropped of Host's
 }
 
 // createSite is what a request depends on besides the configuration: facts of
@@ -114,6 +47,8 @@ type createSite struct {
 	maxLabelBytes int
 	features      Features
 	cgroupDriver  string // needed if the sandbox has a cgroup parent
+	cgroupVersion string // needed if Unified is given
+	cdi           bool   // needed if CDI devices are given
 	imageID       string
 	imageLabels   map[string]string
 	imageCommand  bool // the image brings an entrypoint or a command
@@ -151,13 +86,7 @@ func (c ContainerConfig) Validate() error {
 	}
 	v.mounts(c.Mounts)
 	v.devices(c.Devices)
-	for i, d := range c.CDIDevices {
-		vendor, name, ok := strings.Cut(d, "=")
-		if !ok || name == "" || !strings.Contains(vendor, "/") {
-			v.bad(fmt.Sprintf("CDIDevices[%d]", i), "%q; want vendor/class=name", d)
-		}
-		v.text(fmt.Sprintf("CDIDevices[%d]", i), d)
-	}
+	v.cdiDevices(c.CDIDevices)
 	v.text("LogConfig.Driver", c.LogConfig.Driver)
 	v.texts("LogConfig.Options", c.LogConfig.Options)
 	v.texts("ExtraHosts", c.ExtraHosts)
@@ -173,17 +102,7 @@ func (c ContainerConfig) Validate() error {
 	if c.ShmSize < 0 {
 		v.bad("ShmSize", "%d is negative", c.ShmSize)
 	}
-	for i, u := range c.Ulimits {
-		if !isWord(u.Name) || strings.ContainsAny(u.Name, "=:") {
-			v.bad(fmt.Sprintf("Ulimits[%d].Name", i), "%q", u.Name)
-		}
-		switch {
-		case u.Soft < -1 || u.Hard < -1:
-			v.bad(fmt.Sprintf("Ulimits[%d]", i), "%d:%d; want -1 for no limit", u.Soft, u.Hard)
-		case u.Hard != -1 && (u.Soft > u.Hard || u.Soft == -1):
-			v.bad(fmt.Sprintf("Ulimits[%d].Soft", i), "above the hard limit %d", u.Hard)
-		}
-	}
+	v.ulimits(c.Ulimits)
 	if _, err := parsePlatform(c.Platform); err != nil {
 		v.add(err)
 	}
@@ -235,7 +154,13 @@ func (s SandboxConfig) Validate() error {
 			v.bad(fmt.Sprintf("Sysctls[%q]", k), "would change the node's network")
 		}
 	}
-	v.text("CgroupParent", s.CgroupParent)
+	v.cgroupPath("CgroupParent", s.CgroupParent)
+	switch {
+	case s.ShmSize < 0:
+		v.bad("ShmSize", "%d is negative", s.ShmSize)
+	case s.ShmSize > 0 && s.Namespaces.IPC == NamespaceNode:
+		v.bad("ShmSize", "the node's /dev/shm has its own size")
+	}
 	v.text("RuntimeHandler", s.RuntimeHandler)
 	v.namespaces("Namespaces", s.Namespaces, true)
 	v.sandboxSecurity(s.SecurityContext)
@@ -329,154 +254,6 @@ func (v *validator) env(field string, e EnvVar) {
 		v.text(field+".Key", e.Key)
 	}
 	v.text(field+".Value", e.Value)
-}
-
-func (v *validator) mounts(ms []Mount) {
-	targets := map[string]int{}
-	for i, m := range ms {
-		field := func(name string) string { return fmt.Sprintf("Mounts[%d].%s", i, name) }
-		clean := path.Clean(m.Target)
-		switch first, dup := targets[clean]; {
-		case !path.IsAbs(m.Target):
-			v.bad(field("Target"), "%q is not absolute", m.Target)
-		case clean == "/":
-			v.bad(field("Target"), "is the root")
-		case dup:
-			v.bad(field("Target"), "%q is the target of Mounts[%d] too", m.Target, first)
-		default:
-			targets[clean] = i
-		}
-		v.text(field("Target"), m.Target)
-		v.text(field("Source"), m.Source)
-		v.text(field("SubPath"), m.SubPath)
-		switch m.Type {
-		case "", MountBind:
-			if !path.IsAbs(m.Source) {
-				v.bad(field("Source"), "%q is not absolute", m.Source)
-			}
-			if m.SubPath != "" {
-				v.bad(field("SubPath"), "a bind mount has none: put it into Source")
-			}
-		case MountVolume, MountImage:
-			if m.Source == "" {
-				v.bad(field("Source"), "empty")
-			}
-			if m.SubPath != "" && (path.IsAbs(m.SubPath) || slices.Contains(strings.Split(m.SubPath, "/"), "..")) {
-				v.bad(field("SubPath"), "%q leaves the source", m.SubPath)
-			}
-		case MountTmpfs:
-			if m.Source != "" {
-				v.bad(field("Source"), "a tmpfs has none")
-			}
-			if m.SizeBytes < 0 {
-				v.bad(field("SizeBytes"), "%d is negative", m.SizeBytes)
-			}
-		default:
-			v.bad(field("Type"), "%q; want bind, volume, tmpfs or image", m.Type)
-		}
-		v.mountOptions(field, m)
-	}
-}
-
-// mountOptions refuses options of one kind of mount on another, where an
-// engine would drop them.
-func (v *validator) mountOptions(field func(string) string, m Mount) {
-	bind := m.Type == "" || m.Type == MountBind
-	switch m.Propagation {
-	case "", PropagationPrivate:
-	case PropagationHostToContainer, PropagationBidirectional:
-		if !bind {
-			v.bad(field("Propagation"), "only a bind mount has one")
-		}
-	default:
-		v.bad(field("Propagation"), "%q; want private, rslave or rshared", m.Propagation)
-	}
-	if m.SELinuxRelabel && !bind {
-		v.bad(field("SELinuxRelabel"), "only a bind mount is relabelled")
-	}
-	if m.SELinuxRelabel && (strings.Contains(m.Source, ":") || strings.Contains(m.Target, ":")) {
-		v.bad(field("SELinuxRelabel"), "an engine cannot relabel a path with a colon")
-	}
-	if m.RecursiveReadOnly {
-		switch {
-		case !bind:
-			v.bad(field("RecursiveReadOnly"), "only a bind mount has submounts")
-		case m.SELinuxRelabel:
-			v.unsupported(field("RecursiveReadOnly"), "an engine cannot promise it for a mount that it relabels")
-		case !m.ReadOnly:
-			v.bad(field("RecursiveReadOnly"), "needs ReadOnly")
-		case m.Propagation != "" && m.Propagation != PropagationPrivate:
-			v.bad(field("RecursiveReadOnly"), "needs private propagation")
-		}
-	}
-	if m.Type != MountTmpfs && (m.SizeBytes != 0 || m.Mode != 0) {
-		v.bad(field("SizeBytes"), "SizeBytes and Mode are a tmpfs's")
-	}
-}
-
-func (v *validator) devices(ds []Device) {
-	for i, d := range ds {
-		field := fmt.Sprintf("Devices[%d]", i)
-		if !path.IsAbs(d.HostPath) {
-			v.bad(field+".HostPath", "%q is not absolute", d.HostPath)
-		}
-		if d.ContainerPath != "" && !path.IsAbs(d.ContainerPath) {
-			v.bad(field+".ContainerPath", "%q is not absolute", d.ContainerPath)
-		}
-		v.text(field+".HostPath", d.HostPath)
-		v.text(field+".ContainerPath", d.ContainerPath)
-		if strings.Trim(d.Permissions, "rwm") != "" {
-			v.bad(field+".Permissions", "%q; want letters of \"rwm\"", d.Permissions)
-		}
-	}
-}
-
-func (v *validator) resources(field string, r Resources) {
-	switch {
-	case r.MemoryLimit < 0:
-		v.bad(field+".MemoryLimit", "%d is negative", r.MemoryLimit)
-	case r.MemoryLimit > 0 && r.MemoryLimit < minMemory:
-		v.bad(field+".MemoryLimit", "%d bytes; engines need at least %d", r.MemoryLimit, minMemory)
-	}
-	switch {
-	case r.MemorySwapLimit < -1:
-		v.bad(field+".MemorySwapLimit", "%d; want -1 for no limit", r.MemorySwapLimit)
-	case r.MemorySwapLimit > 0 && r.MemoryLimit == 0:
-		v.bad(field+".MemorySwapLimit", "needs MemoryLimit")
-	case r.MemorySwapLimit > 0 && r.MemorySwapLimit < r.MemoryLimit:
-		v.bad(field+".MemorySwapLimit", "%d is below MemoryLimit %d", r.MemorySwapLimit, r.MemoryLimit)
-	}
-	for _, n := range []struct {
-		name  string
-		value int64
-	}{{"CPUShares", r.CPUShares}, {"CPUPeriod", r.CPUPeriod}} {
-		if n.value < 0 {
-			v.bad(field+"."+n.name, "%d is negative", n.value)
-		}
-	}
-	if r.CPUQuota < -1 || r.CPUQuota > 0 && r.CPUQuota < 1000 {
-		v.bad(field+".CPUQuota", "%d; want at least 1000 us, or -1 for no limit", r.CPUQuota)
-	}
-	if r.CPUPeriod != 0 && (r.CPUPeriod < 1000 || r.CPUPeriod > 1000000) {
-		v.bad(field+".CPUPeriod", "%d; want 1000 to 1000000 us", r.CPUPeriod)
-	}
-	if r.PidsLimit < -1 {
-		v.bad(field+".PidsLimit", "%d; want -1 for no limit", r.PidsLimit)
-	}
-	if r.OOMScoreAdj < -1000 || r.OOMScoreAdj > 1000 {
-		v.bad(field+".OOMScoreAdj", "%d; want -1000 to 1000", r.OOMScoreAdj)
-	}
-	for _, n := range []struct{ name, value string }{{"CpusetCpus", r.CpusetCpus}, {"CpusetMems", r.CpusetMems}} {
-		if strings.Trim(n.value, "0123456789,-") != "" {
-			v.bad(field+"."+n.name, "%q; want a list such as \"0-2,4\"", n.value)
-		}
-	}
-	if len(r.HugepageLimits) > 0 {
-		v.unsupported(field+".HugepageLimits", "the engine's API has no such limit")
-	}
-	if len(r.Unified) > 0 {
-		v.unsupported(field+".Unified", "the engine's API has no such field")
-	}
 }
 
 var signalName = regexp.MustCompile(`^(?:SIG)?[A-Z][A-Z0-9+-]*$`)
@@ -579,6 +356,9 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 		v.bad("ExtraHosts", "a pod's containers share the sandbox's /etc/hosts")
 	}
 	gateMounts(v, c.Mounts, site.features)
+	gateResources(v, "Resources", c.Resources, site)
+	gateCDI(v, c.CDIDevices, site.cdi)
+	parent := v.cgroupParent("SandboxConfig.CgroupParent", site.cgroupDriver, s.CgroupParent)
 	name := Name{Container: c.Name, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: c.Attempt}
 	if err := name.Validate(); err != nil && len(v.errs) == 0 {
 		v.add(err)
@@ -590,6 +370,9 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 	ns, err := joinNamespaces(c.SecurityContext.Namespaces, s.Namespaces)
 	if err != nil {
 		v.add(err)
+	}
+	if c.ShmSize > 0 && (ns.IPC == NamespaceNode || site.sandboxID != "") {
+		v.bad("ShmSize", "/dev/shm is the pod's, or the node's: SandboxConfig.ShmSize sets the pod's")
 	}
 	if err := v.err(); err != nil {
 		return createRequest{}, err
@@ -612,6 +395,7 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 	req := createRequest{
 		Name:     name,
 		Platform: platform,
+		Asked:    c.Resources.plain(),
 		Config: &container.Config{
 			Entrypoint:  words(c.Command),
 			Cmd:         words(c.Args),
@@ -642,7 +426,7 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 		req.Config.StopTimeout = &t
 	}
 	h := req.Host
-	h.CgroupParent = cgroupParent(site.cgroupDriver, s.CgroupParent)
+	h.CgroupParent = parent
 	h.Devices = engineDevices(c.Devices)
 	if len(c.CDIDevices) > 0 {
 		h.DeviceRequests = []container.DeviceRequest{{Driver: "cdi", DeviceIDs: slices.Clone(c.CDIDevices)}}
@@ -675,6 +459,7 @@ type sandboxMemory struct {
 	Overhead     Resources              `json:"overhead,omitzero"`
 
 	RuntimeHandler string `json:"runtimeHandler,omitempty"`
+	ShmSize        int64  `json:"shmSize,omitempty"`
 }
 
 // Labels of dockpod's own besides those in labels.go.
@@ -695,6 +480,12 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	if err := name.Validate(); err != nil {
 		return createRequest{}, err
 	}
+	v := &validator{}
+	gateResources(v, "Resources", s.Resources, site)
+	parent := v.cgroupParent("CgroupParent", site.cgroupDriver, s.CgroupParent)
+	if err := v.err(); err != nil {
+		return createRequest{}, err
+	}
 	labels, err := site.labels(TypeSandbox, name, s.Labels, s.Annotations)
 	if err != nil {
 		return createRequest{}, err
@@ -705,7 +496,7 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	memory := sandboxMemory{
 		Hostname: s.Hostname, LogDirectory: s.LogDirectory, CgroupParent: s.CgroupParent, Ports: s.Ports,
 		Namespaces: s.Namespaces, Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead,
-		RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls,
+		RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls, ShmSize: s.ShmSize,
 	}
 	text, err := json.Marshal(memory)
 	if err != nil {
@@ -714,7 +505,8 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	labels[labelSandboxMemory] = string(text)
 
 	req := createRequest{
-		Name: name,
+		Name:  name,
+		Asked: s.Resources.plain(),
 		Config: &container.Config{
 			Hostname:    s.Hostname,
 			Image:       site.imageID,
@@ -735,13 +527,13 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 			ReadonlyRootfs: s.SecurityContext.ReadonlyRootfs,
 			GroupAdd:       groupList(s.SecurityContext.SupplementalGroups),
 			IpcMode:        container.IPCModeShareable,
-			ShmSize:        defaultShmSize,
+			ShmSize:        cmp.Or(s.ShmSize, defaultShmSize),
 			NetworkMode:    container.NetworkMode(site.network),
 		},
 		Net: &network.NetworkingConfig{},
 	}
 	h := req.Host
-	h.CgroupParent = cgroupParent(site.cgroupDriver, s.CgroupParent)
+	h.CgroupParent = parent
 	if site.oomScore != nil && h.OomScoreAdj == 0 {
 		h.OomScoreAdj = *site.oomScore
 	}
@@ -861,121 +653,6 @@ func healthConfig(h *Healthcheck) *container.HealthConfig {
 	}
 }
 
-// engineResources translates limits. Without a word about swap an engine
-// gives as much of it as of memory; a kubelet wants none.
-func engineResources(r Resources) container.Resources {
-	out := container.Resources{
-		Memory: r.MemoryLimit, MemorySwap: r.MemorySwapLimit,
-		CPUShares: r.CPUShares, CPUQuota: r.CPUQuota, CPUPeriod: r.CPUPeriod,
-		CpusetCpus: r.CpusetCpus, CpusetMems: r.CpusetMems,
-	}
-	if r.MemorySwapLimit == 0 {
-		out.MemorySwap = r.MemoryLimit
-	}
-	if r.PidsLimit != 0 {
-		out.PidsLimit = &r.PidsLimit
-	}
-	return out
-}
-
-func engineDevices(ds []Device) []container.DeviceMapping {
-	var l []container.DeviceMapping
-	for _, d := range ds {
-		m := container.DeviceMapping{PathOnHost: d.HostPath, PathInContainer: d.ContainerPath, CgroupPermissions: d.Permissions}
-		if m.PathInContainer == "" {
-			m.PathInContainer = d.HostPath
-		}
-		if m.CgroupPermissions == "" {
-			m.CgroupPermissions = "rwm"
-		}
-		l = append(l, m)
-	}
-	return l
-}
-
-// gateMounts refuses what the negotiated API version would drop in silence.
-func gateMounts(v *validator, ms []Mount, f Features) {
-	for i, m := range ms {
-		if m.RecursiveReadOnly && !f.ReadOnlyRecursive {
-			v.unsupported(fmt.Sprintf("Mounts[%d].RecursiveReadOnly", i), "the engine has it from API 1.44 on")
-		}
-		if m.Type == MountImage && !f.ImageMounts {
-			v.unsupported(fmt.Sprintf("Mounts[%d].Type image", i), "the engine has it from API 1.48 on")
-		}
-		if m.Type == MountVolume && m.SubPath != "" && !f.VolumeSubpath {
-			v.unsupported(fmt.Sprintf("Mounts[%d].SubPath", i), "the engine has it from API 1.45 on")
-		}
-	}
-}
-
-// engineMounts translates mounts into the engine's objects: a bind string
-// cannot hold a path with a colon. Only a relabelled mount has to be a string,
-// for the objects have no such flag.
-func engineMounts(ms []Mount, f Features) (objects []mount.Mount, binds []string) {
-	for _, m := range ms {
-		if m.SELinuxRelabel {
-			binds = append(binds, bindString(m))
-			continue
-		}
-		o := mount.Mount{Type: mount.Type(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
-		switch m.Type {
-		case "", MountBind:
-			o.Type = mount.TypeBind
-			o.BindOptions = &mount.BindOptions{
-				CreateMountpoint: f.CreateMountpoint,
-				// Engines from 25 on make a read-only mount recursively so.
-				ReadOnlyNonRecursive:   m.ReadOnly && !m.RecursiveReadOnly && f.ReadOnlyNonRecursive,
-				ReadOnlyForceRecursive: m.RecursiveReadOnly,
-				Propagation:            mount.Propagation(propagationWord(m.Propagation)),
-			}
-			if m.RecursiveReadOnly {
-				o.BindOptions.Propagation = mount.PropagationRPrivate
-			}
-		case MountVolume:
-			if m.SubPath != "" {
-				o.VolumeOptions = &mount.VolumeOptions{Subpath: m.SubPath}
-			}
-		case MountImage:
-			o.ReadOnly = false // an image mount cannot be anything but read-only, and the engine refuses the word
-			if m.SubPath != "" {
-				o.ImageOptions = &mount.ImageOptions{Subpath: m.SubPath}
-			}
-		case MountTmpfs:
-			if m.SizeBytes != 0 || m.Mode != 0 {
-				o.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: m.SizeBytes, Mode: os.FileMode(m.Mode)}
-			}
-		}
-		objects = append(objects, o)
-	}
-	return objects, binds
-}
-
-func bindString(m Mount) string {
-	var flags []string
-	if m.ReadOnly {
-		flags = append(flags, "ro")
-	}
-	if m.SELinuxRelabel {
-		flags = append(flags, "Z")
-	}
-	if p := propagationWord(m.Propagation); p != "" {
-		flags = append(flags, p)
-	}
-	s := m.Source + ":" + m.Target
-	if len(flags) > 0 {
-		s += ":" + strings.Join(flags, ",")
-	}
-	return s
-}
-
-// propagationWord leaves private to the engine, whose default it is.
-func propagationWord(p Propagation) string {
-	if p == PropagationPrivate {
-		return ""
-	}
-	return string(p)
-}
-
 // enginePorts translates port mappings. A host port of 0 publishes nothing.
 func enginePorts(ps []PortMapping) (nat.PortSet, nat.PortMap) {
 	if len(ps) == 0 {
@@ -991,15 +668,6 @@ func enginePorts(ps []PortMapping) (nat.PortSet, nat.PortMap) {
 		bindings[port] = append(bindings[port], nat.PortBinding{HostIP: p.HostIP, HostPort: strconv.Itoa(int(p.HostPort))})
 	}
 	return exposed, bindings
-}
-
-// cgroupParent spells a cgroup's path for the engine's driver. The systemd
-// driver wants the name of a slice alone.
-func cgroupParent(driver, parent string) string {
-	if parent == "" || driver != "systemd" {
-		return parent
-	}
-	return path.Base(parent)
 }
 
 // parsePlatform reads "os/arch[/variant]"; "" is the engine's own.
@@ -1026,32 +694,4 @@ func wholeSeconds(d time.Duration) int {
 		return 0
 	}
 	return int(min(math.Ceil(d.Seconds()), math.MaxInt32))
-}
-
-// What a kubelet makes of CPUs.
-const (
-	sharesPerCPU = 1024
-	minShares    = 2       // the least that the kernel takes
-	maxShares    = 1 << 18 // the most
-	quotaPeriod  = 100000  // microseconds
-	minQuota     = 1000    // microseconds; the least that the kernel takes
-)
-
-// MilliCPUToShares returns the [Resources].CPUShares for a request of
-// thousandths of a CPU, as a kubelet sets them: 1024 for a CPU, and not less
-// than 2, which also stands for no request.
-func MilliCPUToShares(milli int64) int64 {
-	milli = min(max(milli, 0), maxShares) // beyond this the product is too much anyway
-	return min(max(milli*sharesPerCPU/1000, minShares), maxShares)
-}
-
-// MilliCPUToQuota returns the [Resources].CPUQuota and CPUPeriod for a limit
-// of thousandths of a CPU, as a kubelet sets them: a period of 100 ms, and a
-// quota of at least 1 ms in it. Zero or less is no limit, for which both are 0.
-func MilliCPUToQuota(milli int64) (quota, period int64) {
-	if milli <= 0 {
-		return 0, 0
-	}
-	const perMilli = quotaPeriod / 1000
-	return max(min(milli, math.MaxInt64/perMilli)*perMilli, minQuota), quotaPeriod
 }

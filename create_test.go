@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -34,10 +33,11 @@ func fullContainer() ContainerConfig {
 		Mounts: []Mount{
 			{Source: "/src", Target: "/dst", ReadOnly: true, RecursiveReadOnly: true},
 			{Source: "/shared", Target: "/shared", Propagation: PropagationHostToContainer},
-			{Source: "/labelled", Target: "/labelled", ReadOnly: true, SELinuxRelabel: true, Propagation: PropagationBidirectional},
+			{Source: "/labelled", Target: "/labelled", ReadOnly: true, SELinuxRelabel: true, SELinuxShared: true, Propagation: PropagationBidirectional},
+			{Source: "/there", Target: "/there", Missing: MissingFail},
 			{Type: MountVolume, Source: "vol", Target: "/vol", ReadOnly: true, SubPath: "sub"},
 			{Type: MountImage, Source: "busybox:1", Target: "/img", SubPath: "bin"},
-			{Type: MountTmpfs, Target: "/tmp", SizeBytes: 1 << 20, Mode: 0o1777},
+			{Type: MountTmpfs, Target: "/tmp", SizeBytes: 1 << 20, Mode: 0o1777, TmpfsOptions: []string{"uid=1000", "exec"}},
 		},
 		Devices:     []Device{{HostPath: "/dev/fuse", ContainerPath: "/dev/fuse1", Permissions: "rw"}},
 		CDIDevices:  []string{"vendor.example/gpu=0"},
@@ -48,6 +48,9 @@ func fullContainer() ContainerConfig {
 		Resources: Resources{
 			MemoryLimit: 64 << 20, MemorySwapLimit: 128 << 20, CPUShares: 512, CPUQuota: 50000, CPUPeriod: 200000,
 			CpusetCpus: "0-1", CpusetMems: "0", PidsLimit: 100, OOMScoreAdj: 500,
+			BlkioWeight: 300, BlkioDeviceWeights: []DeviceWeight{{"/dev/vda", 400}},
+			BlkioReadBps: []DeviceRate{{"/dev/vda", 1 << 20}}, BlkioWriteBps: []DeviceRate{{"/dev/vda", 2 << 20}},
+			BlkioReadIOps: []DeviceRate{{"/dev/vda", 100}}, BlkioWriteIOps: []DeviceRate{{"/dev/vda", 200}},
 		},
 		SecurityContext: SecurityContext{
 			RunAsUser: pointerTo[int64](1000), RunAsGroup: pointerTo[int64](2000), SupplementalGroups: []int64{3000, 4000},
@@ -59,7 +62,7 @@ func fullContainer() ContainerConfig {
 			SELinux:     &SELinuxOptions{User: "u", Role: "r", Type: "t", Level: "s0:c1,c2"},
 			MaskedPaths: []string{"/proc/kcore"}, ReadonlyPaths: []string{"/proc/sys"}, SupplementalGroupsPolicy: "Merge",
 		},
-		StopSignal: "SIGINT", StopTimeout: pointerTo(1500 * time.Millisecond), ShmSize: 1 << 20,
+		StopSignal: "SIGINT", StopTimeout: pointerTo(1500 * time.Millisecond),
 		Ulimits: []Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Init: pointerTo(true), Platform: "linux/arm64/v8",
 		Healthcheck: &Healthcheck{Command: []string{"/check"}, Interval: time.Second, Timeout: 2 * time.Second, StartPeriod: 3 * time.Second, Retries: 4},
 	}
@@ -88,8 +91,12 @@ func fullSandbox() SandboxConfig {
 		Resources: Resources{
 			MemoryLimit: 16 << 20, MemorySwapLimit: 32 << 20, CPUShares: 10, CPUQuota: 2000, CPUPeriod: 50000,
 			CpusetCpus: "1", CpusetMems: "0", PidsLimit: 9, OOMScoreAdj: -5,
+			BlkioWeight: 10, BlkioDeviceWeights: []DeviceWeight{{"/dev/vdb", 1000}},
+			BlkioReadBps: []DeviceRate{{"/dev/vdb", 1}}, BlkioWriteBps: []DeviceRate{{"/dev/vdb", 2}},
+			BlkioReadIOps: []DeviceRate{{"/dev/vdb", 3}}, BlkioWriteIOps: []DeviceRate{{"/dev/vdb", 4}},
 		},
 		Overhead:       Resources{MemoryLimit: 8 << 20, CPUShares: 3},
+		ShmSize:        16 << 20,
 		RuntimeHandler: "runc",
 	}
 }
@@ -97,7 +104,7 @@ func fullSandbox() SandboxConfig {
 // fullSite is an engine that has everything.
 func fullSite() createSite {
 	return createSite{
-		features: featuresOf("1.51"), cgroupDriver: "cgroupfs", imageID: idA, imageCommand: true, sandboxID: sandboxID,
+		features: featuresOf("1.51"), cgroupDriver: "cgroupfs", cgroupVersion: "2", cdi: true, imageID: idA, imageCommand: true, sandboxID: sandboxID,
 		maxLabelBytes: defaultMaxLabelBytes,
 	}
 }
@@ -292,83 +299,6 @@ func logLabels(r createRequest) int {
 	return n
 }
 
-func TestEngineResources(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		in   Resources
-		want container.Resources
-	}{
-		{"none", Resources{}, container.Resources{}},
-		{"memory alone is memory without swap", Resources{MemoryLimit: 64 << 20}, container.Resources{Memory: 64 << 20, MemorySwap: 64 << 20}},
-		{"memory and swap", Resources{MemoryLimit: 64 << 20, MemorySwapLimit: 65 << 20}, container.Resources{Memory: 64 << 20, MemorySwap: 65 << 20}},
-		{"unlimited swap", Resources{MemoryLimit: 64 << 20, MemorySwapLimit: -1}, container.Resources{Memory: 64 << 20, MemorySwap: -1}},
-		{"CPU", Resources{CPUShares: 2, CPUQuota: -1, CPUPeriod: 1000, CpusetCpus: "0-3,5", CpusetMems: "1"},
-			container.Resources{CPUShares: 2, CPUQuota: -1, CPUPeriod: 1000, CpusetCpus: "0-3,5", CpusetMems: "1"}},
-		{"processes", Resources{PidsLimit: 5}, container.Resources{PidsLimit: pointerTo[int64](5)}},
-		{"unlimited processes", Resources{PidsLimit: -1}, container.Resources{PidsLimit: pointerTo[int64](-1)}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, engineResources(tt.in)); diff != "" {
-				t.Errorf("mismatch (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestEngineMounts(t *testing.T) {
-	all, none := featuresOf("1.51"), featuresOf("1.41")
-	for _, tt := range []struct {
-		name     string
-		in       Mount
-		features Features
-		object   mount.Mount
-		bind     string // in place of an object
-	}{
-		{"bind", Mount{Source: "/a", Target: "/b"}, all, mount.Mount{Type: "bind", Source: "/a", Target: "/b", BindOptions: &mount.BindOptions{CreateMountpoint: true}}, ""},
-		{"bind, old API", Mount{Source: "/a", Target: "/b", ReadOnly: true}, none, mount.Mount{Type: "bind", Source: "/a", Target: "/b", ReadOnly: true, BindOptions: &mount.BindOptions{}}, ""},
-		{"bind, by its word, with a colon", Mount{Type: MountBind, Source: "/a:b", Target: "/c:d"}, all,
-			mount.Mount{Type: "bind", Source: "/a:b", Target: "/c:d", BindOptions: &mount.BindOptions{CreateMountpoint: true}}, ""},
-		{"read-only is not recursive", Mount{Source: "/a", Target: "/b", ReadOnly: true}, all,
-			mount.Mount{Type: "bind", Source: "/a", Target: "/b", ReadOnly: true, BindOptions: &mount.BindOptions{CreateMountpoint: true, ReadOnlyNonRecursive: true}}, ""},
-		{"recursively read-only", Mount{Source: "/a", Target: "/b", ReadOnly: true, RecursiveReadOnly: true}, all,
-			mount.Mount{Type: "bind", Source: "/a", Target: "/b", ReadOnly: true, BindOptions: &mount.BindOptions{CreateMountpoint: true, ReadOnlyForceRecursive: true, Propagation: "rprivate"}}, ""},
-		{"private", Mount{Source: "/a", Target: "/b", Propagation: PropagationPrivate}, all,
-			mount.Mount{Type: "bind", Source: "/a", Target: "/b", BindOptions: &mount.BindOptions{CreateMountpoint: true}}, ""},
-		{"rslave", Mount{Source: "/a", Target: "/b", Propagation: PropagationHostToContainer}, all,
-			mount.Mount{Type: "bind", Source: "/a", Target: "/b", BindOptions: &mount.BindOptions{CreateMountpoint: true, Propagation: "rslave"}}, ""},
-		{"rshared", Mount{Source: "/a", Target: "/b", Propagation: PropagationBidirectional}, all,
-			mount.Mount{Type: "bind", Source: "/a", Target: "/b", BindOptions: &mount.BindOptions{CreateMountpoint: true, Propagation: "rshared"}}, ""},
-		{"relabelled", Mount{Source: "/a", Target: "/b", SELinuxRelabel: true}, all, mount.Mount{}, "/a:/b:Z"},
-		{"relabelled with everything", Mount{Source: "/a", Target: "/b", ReadOnly: true, SELinuxRelabel: true, Propagation: PropagationBidirectional}, all, mount.Mount{}, "/a:/b:ro,Z,rshared"},
-		{"volume", Mount{Type: MountVolume, Source: "v", Target: "/b", ReadOnly: true}, all, mount.Mount{Type: "volume", Source: "v", Target: "/b", ReadOnly: true}, ""},
-		{"part of a volume", Mount{Type: MountVolume, Source: "v", Target: "/b", SubPath: "s/t"}, all,
-			mount.Mount{Type: "volume", Source: "v", Target: "/b", VolumeOptions: &mount.VolumeOptions{Subpath: "s/t"}}, ""},
-		{"image", Mount{Type: MountImage, Source: "i", Target: "/b", ReadOnly: true}, all, mount.Mount{Type: "image", Source: "i", Target: "/b"}, ""},
-		{"part of an image", Mount{Type: MountImage, Source: "i", Target: "/b", SubPath: "s"}, all,
-			mount.Mount{Type: "image", Source: "i", Target: "/b", ImageOptions: &mount.ImageOptions{Subpath: "s"}}, ""},
-		{"tmpfs", Mount{Type: MountTmpfs, Target: "/b"}, all, mount.Mount{Type: "tmpfs", Target: "/b"}, ""},
-		{"small tmpfs", Mount{Type: MountTmpfs, Target: "/b", SizeBytes: 9, Mode: 0o1700}, all,
-			mount.Mount{Type: "tmpfs", Target: "/b", TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 9, Mode: 0o1700}}, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			objects, binds := engineMounts([]Mount{tt.in}, tt.features)
-			var wantObjects []mount.Mount
-			var wantBinds []string
-			if tt.bind != "" {
-				wantBinds = []string{tt.bind}
-			} else {
-				wantObjects = []mount.Mount{tt.object}
-			}
-			if diff := cmp.Diff(wantObjects, objects); diff != "" {
-				t.Errorf("objects mismatch (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(wantBinds, binds); diff != "" {
-				t.Errorf("binds mismatch (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 // faults collects what an error says about fields: "Mounts[0].Target" for a
 // *FieldError, "Resources.Unified!" for an *UnsupportedError.
 func faults(err error) []string {
@@ -491,7 +421,7 @@ func TestValidateContainer(t *testing.T) {
 			c.Mounts = []Mount{{Source: "/1", Target: "/a"}, {Source: "/2", Target: "/b"}, {Source: "/3", Target: "/a"}}
 		}, []string{"Mounts[2].Target"}},
 		{"two mounts at one target in two spellings", func(c *ContainerConfig) {
-			c.Mounts = []Mount{{Source: "/1", Target: "/a"}, {Type: MountTmpfs, Target: "/a/"}, {Source: "/2", Target: "//b/../a/."}}
+			c.Mounts = []Mount{{Source: "/1", Target: "/a"}, {Type: MountTmpfs, Target: "/a/"}, {Source: "/2", Target: "//a/."}}
 		}, []string{"Mounts[1].Target", "Mounts[2].Target"}},
 		{"a mount below another", func(c *ContainerConfig) {
 			c.Mounts = []Mount{{Source: "/1", Target: "/a"}, {Source: "/1", Target: "/a/b"}}
@@ -514,7 +444,7 @@ func TestValidateContainer(t *testing.T) {
 		{"tmpfs of negative size", func(c *ContainerConfig) { c.Mounts = []Mount{{Type: MountTmpfs, Target: "/b", SizeBytes: -1}} }, []string{"Mounts[0].SizeBytes"}},
 		{"size of a bind", func(c *ContainerConfig) {
 			c.Mounts = []Mount{{Source: "/a", Target: "/b", SizeBytes: 1}, {Source: "/a", Target: "/c", Mode: 1}}
-		}, []string{"Mounts[0].SizeBytes", "Mounts[1].SizeBytes"}},
+		}, []string{"Mounts[0].SizeBytes", "Mounts[1].Mode"}},
 		{"unknown propagation", func(c *ContainerConfig) { c.Mounts = []Mount{{Source: "/a", Target: "/b", Propagation: "shared"}} }, []string{"Mounts[0].Propagation"}},
 		{"propagation of a volume", func(c *ContainerConfig) {
 			c.Mounts = []Mount{{Type: MountVolume, Source: "v", Target: "/b", Propagation: PropagationBidirectional}}
@@ -561,8 +491,7 @@ func TestValidateContainer(t *testing.T) {
 		{"negative limits", func(c *ContainerConfig) {
 			c.Resources = Resources{MemoryLimit: -1, MemorySwapLimit: -2, CPUShares: -1, CPUQuota: -2, CPUPeriod: -1, PidsLimit: -2, OOMScoreAdj: -1001}
 		}, []string{
-			"Resources.MemoryLimit", "Resources.MemorySwapLimit", "Resources.CPUShares", "Resources.CPUPeriod", "Resources.CPUQuota",
-			"Resources.CPUPeriod", "Resources.PidsLimit", "Resources.OOMScoreAdj",
+			"Resources.MemoryLimit", "Resources.MemorySwapLimit", "Resources.CPUShares", "Resources.CPUQuota", "Resources.CPUPeriod", "Resources.PidsLimit", "Resources.OOMScoreAdj",
 		}},
 		{"little memory", func(c *ContainerConfig) { c.Resources.MemoryLimit = 6<<20 - 1 }, []string{"Resources.MemoryLimit"}},
 		{"just enough memory", func(c *ContainerConfig) { c.Resources.MemoryLimit = 6 << 20 }, nil},
@@ -575,7 +504,7 @@ func TestValidateContainer(t *testing.T) {
 		{"bad CPU sets", func(c *ContainerConfig) { c.Resources.CpusetCpus, c.Resources.CpusetMems = "0-a", "0;1" }, []string{"Resources.CpusetCpus", "Resources.CpusetMems"}},
 		{"huge pages and unified files", func(c *ContainerConfig) {
 			c.Resources.HugepageLimits, c.Resources.Unified = map[string]int64{"2MB": 1}, map[string]string{"memory.high": "1"}
-		}, []string{"Resources.HugepageLimits!", "Resources.Unified!"}},
+		}, []string{`Resources.Unified["memory.high"]!`, `Resources.HugepageLimits["2MB"]!`}},
 		{"empty huge pages and unified files", func(c *ContainerConfig) {
 			c.Resources.HugepageLimits, c.Resources.Unified = map[string]int64{}, map[string]string{}
 		}, nil},
@@ -586,9 +515,11 @@ func TestValidateContainer(t *testing.T) {
 		{"stop signal 0", func(c *ContainerConfig) { c.StopSignal = "0" }, []string{"StopSignal"}},
 		{"stop signal of small letters", func(c *ContainerConfig) { c.StopSignal = "sigterm" }, []string{"StopSignal"}},
 		{"negative grace", func(c *ContainerConfig) { c.StopTimeout = &negative }, []string{"StopTimeout"}},
+		{"process limits twice", func(c *ContainerConfig) { c.Ulimits = []Ulimit{{"nofile", 1, 1}, {"NOFILE", 2, 2}} }, []string{"Ulimits[1].Name"}},
+		{"unknown process limit", func(c *ContainerConfig) { c.Ulimits = []Ulimit{{"files", 1, 1}} }, []string{"Ulimits[0].Name"}},
 		{"negative shm", func(c *ContainerConfig) { c.ShmSize = -1 }, []string{"ShmSize"}},
 		{"bad process limits", func(c *ContainerConfig) {
-			c.Ulimits = []Ulimit{{}, {"a b", 1, 1}, {"nofile", 2, 1}, {"nofile", -1, 1}, {"core", -2, 1}, {"core", 1, -2}, {"a=", 1, 1}, {"\xff", 1, 1}}
+			c.Ulimits = []Ulimit{{}, {"a b", 1, 1}, {"nofile", 2, 1}, {"nproc", -1, 1}, {"core", -2, 1}, {"cpu", 1, -2}, {"a=", 1, 1}, {"\xff", 1, 1}}
 		}, []string{"Ulimits[0].Name", "Ulimits[1].Name", "Ulimits[2].Soft", "Ulimits[3].Soft", "Ulimits[4]", "Ulimits[5]", "Ulimits[6].Name", "Ulimits[7].Name"}},
 		{"half a platform", func(c *ContainerConfig) { c.Platform = "linux" }, []string{"Platform"}},
 		{"platform of four parts", func(c *ContainerConfig) { c.Platform = "a/b/c/d" }, []string{"Platform"}},
@@ -606,7 +537,7 @@ func TestValidateContainer(t *testing.T) {
 			c.Mounts = []Mount{{Source: "/a", Target: "/a"}, {Source: "b", Target: "/b"}}
 			c.Resources.Unified = map[string]string{"a": "b"}
 			c.Labels = map[string]string{LabelType: "x"}
-		}, []string{"Name", "Image", "WorkingDir", "Mounts[1].Source", "Resources.Unified!", `labels["io.kubernetes.docker.type"]`}},
+		}, []string{"Name", "Image", "WorkingDir", "Mounts[1].Source", `Resources.Unified["a"]!`, `labels["io.kubernetes.docker.type"]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, s, site := plain()
@@ -679,10 +610,13 @@ func TestValidateSandbox(t *testing.T) {
 			s.Sysctls, s.Namespaces.Network = map[string]string{"net.x": "1", "kernel.x": "1"}, NamespaceNode
 		},
 			[]string{`Sysctls["net.x"]`}},
+		{"cgroup above itself", func(s *SandboxConfig) { s.CgroupParent = "/a/../../b" }, []string{"CgroupParent"}},
+		{"negative shm", func(s *SandboxConfig) { s.ShmSize = -1 }, []string{"ShmSize"}},
+		{"shm and the node's IPC", func(s *SandboxConfig) { s.ShmSize, s.Namespaces.IPC = 1, NamespaceNode }, []string{"ShmSize"}},
 		{"NUL in the cgroup", func(s *SandboxConfig) { s.CgroupParent = "\x00" }, []string{"CgroupParent"}},
 		{"NUL in the runtime handler", func(s *SandboxConfig) { s.RuntimeHandler = "\x00" }, []string{"RuntimeHandler"}},
 		{"resources", func(s *SandboxConfig) { s.Resources = Resources{MemoryLimit: 1, Unified: map[string]string{"a": "b"}} },
-			[]string{"Resources.MemoryLimit", "Resources.Unified!"}},
+			[]string{`Resources.Unified["a"]!`, "Resources.MemoryLimit"}},
 		{"label of the runtime", func(s *SandboxConfig) { s.Labels = map[string]string{LabelLogPath: "x"} }, []string{`labels["io.kubernetes.container.logpath"]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -707,6 +641,23 @@ func TestBuildContainerRefuses(t *testing.T) {
 		want   []string
 	}{
 		{"no command anywhere", func(c *ContainerConfig, s *SandboxConfig, site *createSite) { site.imageCommand = false }, []string{"Command"}},
+		{"shm of its own in a sandbox", func(c *ContainerConfig, s *SandboxConfig, site *createSite) { c.ShmSize = 1 }, []string{"ShmSize"}},
+		{"shm of its own, and it is the node's", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
+			c.ShmSize, site.sandboxID = 1, ""
+			s.Namespaces.IPC, c.SecurityContext.Namespaces.IPC = NamespaceNode, NamespaceNode
+		}, []string{"ShmSize"}},
+		{"no CDI driver", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
+			c.CDIDevices, site.cdi = []string{"v/c=a"}, false
+		}, []string{"CDIDevices!"}},
+		{"unified files with cgroup v1", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
+			c.Resources.Unified, site.cgroupVersion = map[string]string{"pids.max": "5", "cpu.max": "max"}, "1"
+		}, []string{`Resources.Unified["cpu.max"]!`, `Resources.Unified["pids.max"]!`}},
+		{"cgroup parent that is no slice", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
+			s.CgroupParent, site.cgroupDriver = "/kubepods.slice/pod1", "systemd"
+		}, []string{"SandboxConfig.CgroupParent"}},
+		{"cgroup parent without a driver", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
+			s.CgroupParent, site.cgroupDriver = "/kubepods", "none"
+		}, []string{"SandboxConfig.CgroupParent!"}},
 		{"extra hosts in a sandbox", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
 			c.ExtraHosts = map[string]string{"a": "10.0.0.1"}
 		}, []string{"ExtraHosts"}},
@@ -719,7 +670,8 @@ func TestBuildContainerRefuses(t *testing.T) {
 				{Source: "/a", Target: "/a", ReadOnly: true, RecursiveReadOnly: true}, {Type: MountImage, Source: "i", Target: "/b"},
 				{Type: MountVolume, Source: "v", Target: "/c", SubPath: "d"}, {Type: MountVolume, Source: "v", Target: "/e"},
 			}
-		}, []string{"Mounts[0].RecursiveReadOnly!", "Mounts[1].Type image!", "Mounts[2].SubPath!"}},
+			c.Mounts = append(c.Mounts, Mount{Type: MountTmpfs, Target: "/f", TmpfsOptions: []string{"exec"}})
+		}, []string{"Mounts[0].RecursiveReadOnly!", "Mounts[1].Type image!", "Mounts[2].SubPath!", "Mounts[4].TmpfsOptions!"}},
 		{"the node's network in a pod of its own", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
 			c.SecurityContext.Namespaces.Network = NamespaceNode
 		},
@@ -805,10 +757,10 @@ func TestValidateJoins(t *testing.T) {
 	if !errors.As(err, &field) || field.Field != "Image" {
 		t.Errorf("%v: field %v", err, field)
 	}
-	if !errors.As(err, &unsupported) || unsupported.Field != "Resources.HugepageLimits" || !errors.Is(err, ErrUnsupported) {
+	if !errors.As(err, &unsupported) || unsupported.Field != `Resources.HugepageLimits["2MB"]` || !errors.Is(err, ErrUnsupported) {
 		t.Errorf("%v: unsupported %v", err, unsupported)
 	}
-	if want := `wrapped: Image: empty; Resources.HugepageLimits is not supported: the engine's API has no such limit; labels[""]: empty key`; err.Error() != want {
+	if want := `wrapped: Image: empty; Resources.HugepageLimits["2MB"] is not supported: the engine's API has no such limit; labels[""]: empty key`; err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
 }
@@ -969,7 +921,8 @@ func TestNoFieldIsDropped(t *testing.T) {
 	absent := map[string]string{
 		".Mounts[0].Type":                          "a bind",
 		".Resources.HugepageLimits":                "refused",
-		".Resources.Unified":                       "refused",
+		".Resources.Unified":                       "refused, or in the other fields",
+		".ShmSize":                                 "not with a sandbox",
 		".SecurityContext.RunAsUserName":           "not with RunAsUser",
 		".SecurityContext.Privileged":              "not with MaskedPaths",
 		".SecurityContext.Capabilities.AddAmbient": "refused",
@@ -1355,7 +1308,7 @@ func TestSandboxMemoryIsAFormat(t *testing.T) {
 	s := fullSandbox()
 	want := sandboxMemory{
 		Hostname: s.Hostname, LogDirectory: s.LogDirectory, CgroupParent: s.CgroupParent, Ports: s.Ports, Namespaces: s.Namespaces,
-		Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead, RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls,
+		Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead, RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls, ShmSize: s.ShmSize,
 	}
 	if diff := cmp.Diff(want, m); diff != "" || !ok {
 		t.Errorf("read %v, mismatch (-want +got):\n%s", ok, diff)
@@ -1407,37 +1360,6 @@ func TestParsePlatform(t *testing.T) {
 	for _, text := range []string{"linux", "/", "/amd64", "linux/", "linux/arm/", "linux/arm/v7/x", "linux/arm\n", "\xff/a", " /a"} {
 		if got, err := parsePlatform(text); got != nil || !slices.Equal(faults(err), []string{"Platform"}) {
 			t.Errorf("%q: got %v, error %v", text, got, err)
-		}
-	}
-}
-
-func TestCgroupParent(t *testing.T) {
-	for _, tt := range []struct{ driver, parent, want string }{
-		{"cgroupfs", "/a/b", "/a/b"}, {"systemd", "/a.slice/b.slice", "b.slice"}, {"systemd", "b.slice", "b.slice"},
-		{"systemd", "/a/b/", "b"}, {"systemd", "", ""}, {"cgroupfs", "", ""}, {"", "/a/b", "/a/b"},
-	} {
-		if got := cgroupParent(tt.driver, tt.parent); got != tt.want {
-			t.Errorf("%s, %s: got %q, want %q", tt.driver, tt.parent, got, tt.want)
-		}
-	}
-}
-
-func TestMilliCPU(t *testing.T) {
-	for _, tt := range []struct{ milli, shares, quota, period int64 }{
-		{math.MinInt64, 2, 0, 0}, {-1, 2, 0, 0}, {0, 2, 0, 0}, {1, 2, 1000, 100000}, {2, 2, 1000, 100000}, {3, 3, 1000, 100000},
-		{9, 9, 1000, 100000}, {10, 10, 1000, 100000}, {11, 11, 1100, 100000}, {100, 102, 10000, 100000}, {500, 512, 50000, 100000},
-		{1000, 1024, 100000, 100000}, {1500, 1536, 150000, 100000}, {256000, 1 << 18, 25600000, 100000},
-		{256001, 1 << 18, 25600100, 100000}, {math.MaxInt64, 1 << 18, math.MaxInt64 / 100 * 100, 100000},
-	} {
-		if got := MilliCPUToShares(tt.milli); got != tt.shares {
-			t.Errorf("shares of %d: got %d, want %d", tt.milli, got, tt.shares)
-		}
-		if quota, period := MilliCPUToQuota(tt.milli); quota != tt.quota || period != tt.period {
-			t.Errorf("quota of %d: got %d in %d, want %d in %d", tt.milli, quota, period, tt.quota, tt.period)
-		}
-		quota, period := MilliCPUToQuota(tt.milli)
-		if err := (&ContainerConfig{Name: "a", Image: "b", Resources: Resources{CPUShares: MilliCPUToShares(tt.milli), CPUQuota: quota, CPUPeriod: period}}).Validate(); err != nil {
-			t.Errorf("%d: %v", tt.milli, err)
 		}
 	}
 }

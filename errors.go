@@ -70,6 +70,9 @@ var (
 	ErrRunning = newSentinel("container is running", errdefs.ErrConflict)
 	// ErrNotRunning: the operation needs a running container. Class Conflict.
 	ErrNotRunning = newSentinel("container is not running", errdefs.ErrConflict)
+	// ErrMemoryInUse: a running container uses more memory than the limit
+	// that an update would give it. Class FailedPrecondition.
+	ErrMemoryInUse = newSentinel("more memory is in use", errdefs.ErrFailedPrecondition)
 	// ErrCannotRun: the container's executable is missing, is not one, or
 	// may not be executed. Class InvalidArgument.
 	ErrCannotRun = newSentinel("executable cannot be run", errdefs.ErrInvalidArgument)
@@ -296,6 +299,10 @@ func classify(v verb, target string, err error) error {
 		// Podman has no such call: a 404 that names no container.
 		if errdefs.IsNotFound(err) && !has("no such container") {
 			return as(ErrUnsupported)
+		}
+		// In runc's words and in the kernel's.
+		if has("unable to set memory limit to") && has("usage") || has("limit_in_bytes: device or resource busy") {
+			return as(ErrMemoryInUse)
 		}
 	case verbImage:
 		if errdefs.IsNotFound(err) || has("no such image", "image not known", "unrecognized image id") {

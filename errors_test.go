@@ -61,6 +61,7 @@ var sentinels = []struct {
 	{ErrContainerNotFound, "NotFound"},
 	{ErrImageNotFound, "NotFound"},
 	{ErrSandboxGone, "FailedPrecondition"},
+	{ErrMemoryInUse, "FailedPrecondition"},
 	{ErrNoNetwork, "FailedPrecondition"},
 	{ErrNotManaged, "PermissionDenied"},
 	{ErrNameConflict, "Conflict"},
@@ -268,6 +269,9 @@ func TestClassify(t *testing.T) {
 		// Update.
 		{"gone", verbUpdate, 404, "No such container: " + workloadID, ErrContainerNotFound, "NotFound"},
 		{"no such call, Podman", verbUpdate, 404, "Not Found", ErrUnsupported, "NotImplemented"},
+		{"memory in use, in runc's words", verbUpdate, 500, "Cannot update container " + workloadID + ": runc did not terminate successfully: exit status 1: unable to set memory limit to 33554432 (current usage: 63352832, peak usage: 63627264)\n: unknown", ErrMemoryInUse, "FailedPrecondition"},
+		{"memory in use, in the kernel's", verbUpdate, 500, "Cannot update container " + workloadID + ": runc did not terminate successfully: exit status 1: failed to write \"33554432\": write /sys/fs/cgroup/memory/docker/x/memory.memsw.limit_in_bytes: device or resource busy\n: unknown", ErrMemoryInUse, "FailedPrecondition"},
+		{"memory above swap", verbUpdate, 409, "Cannot update container " + workloadID + ": Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time", nil, "Conflict"},
 		{"swap below memory", verbUpdate, 400, "Minimum memoryswap limit should be larger than memory limit, see usage", nil, "InvalidArgument"},
 
 		// Images.

@@ -143,7 +143,7 @@ func ExampleUnsupportedError() {
 	}
 	fmt.Println(errdefs.IsNotImplemented(err))
 	// Output:
-	// Resources.HugepageLimits
+	// Resources.HugepageLimits["2MB"]
 	// true
 }
 
@@ -263,4 +263,40 @@ func ExampleRuntime_ContainerStatuses() {
 	// Output:
 	// created false
 	//  true
+}
+
+// A memory limit takes the swap limit with it, as long as that is no swap.
+func ExampleRuntime_UpdateContainer() {
+	engine := &fake.Docker{}
+	defer engine.Close()
+	engine.AddImage("app:1")
+	ctx := context.Background()
+	rt := dockpod.New(engine, dockpod.WithOwner("agent"))
+	pod := dockpod.SandboxConfig{Name: "web", Namespace: "default", UID: "1"}
+	id, err := rt.CreateContainer(ctx, "", dockpod.ContainerConfig{
+		Name: "app", Image: "app:1", Command: []string{"/app"},
+		Resources: dockpod.Resources{MemoryLimit: 64 << 20, CPUShares: dockpod.MilliCPUToShares(250)},
+	}, pod)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := rt.UpdateContainer(ctx, id, dockpod.Resources{MemoryLimit: 128 << 20}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	st, err := rt.ContainerStatus(ctx, id)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(st.Resources.MemoryLimit>>20, st.Resources.MemorySwapLimit>>20, st.Resources.CPUShares)
+	err = rt.UpdateContainer(ctx, id, dockpod.Resources{MemorySwapLimit: 96 << 20})
+	var field *dockpod.FieldError
+	if errors.As(err, &field) {
+		fmt.Println(field)
+	}
+	// Output:
+	// 128 128 256
+	// Resources.MemorySwapLimit: 100663296 is below the container's memory limit 134217728
 }

@@ -47,6 +47,8 @@ type Runtime struct {
 	info    memo[Info]
 	pause   memo[Image] // the built-in sandbox image
 
+	hostRoot memo[hostFiles]
+
 	names nameLocks
 
 	pulls     pullGroup
@@ -70,6 +72,8 @@ type options struct {
 	apiVersion     string
 	keyring        Keyring
 	pullLimit      int
+	hostRoot       string
+	warnings       func(Warning)
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
@@ -159,6 +163,20 @@ func WithKeyring(k Keyring) Option { return func(o *options) { o.keyring = k } }
 // The default, zero, is no limit.
 func WithPullLimit(n int) Option { return func(o *options) { o.pullLimit = n } }
 
+// WithHostRoot says where this process has the root directory of the engine's
+// host: "/" on the host itself, "/host" in a container that has it mounted
+// there. Devices and sources of mounts that are not there are then refused
+// before the engine is asked, which tells of a device only at the start. The
+// default, "", is "/" if the engine's socket is of a process that has this
+// process's own root, on Linux; else nothing is looked for.
+func WithHostRoot(dir string) Option { return func(o *options) { o.hostRoot = dir } }
+
+// WithWarnings has f called for each warning of the engine while it makes or
+// changes a container or sandbox. What it says to have dropped, of that which
+// was asked for, is no warning but an error. f must not call the Runtime. The
+// default logs them at Warn.
+func WithWarnings(f func(Warning)) Option { return func(o *options) { o.warnings = f } }
+
 // Skipped is a container that a list left out.
 type Skipped struct {
 	ID    string
@@ -199,6 +217,9 @@ func newRuntime(opts []Option) *Runtime {
 	}
 	r.naming = Naming{Prefix: r.opts.owner}
 	r.err = checkOwner(r.opts.owner)
+	if dir := r.opts.hostRoot; r.err == nil && dir != "" && !filepath.IsAbs(dir) {
+		r.err = &FieldError{"WithHostRoot", fmt.Sprintf("%q is not absolute", dir)}
+	}
 	if n := r.opts.network; r.err == nil && (n == "host" || strings.Contains(n, ":")) {
 		r.err = &FieldError{"WithNetwork", fmt.Sprintf("%q is no network; SandboxConfig.Namespaces chooses the node's", n)}
 	}
@@ -563,7 +584,14 @@ func (r *Runtime) Version(ctx context.Context) (v Version, err error) {
 	if r.err != nil {
 		return Version{}, r.err
 	}
-	v, err = r.version.get(ctx, func(ctx context.Context) (Version, error) {
+	v, err = r.engineVersion(ctx)
+	v.Components = maps.Clone(v.Components)
+	return v, err
+}
+
+// engineVersion is Version, to be left unchanged, as part of another operation.
+func (r *Runtime) engineVersion(ctx context.Context) (Version, error) {
+	return r.version.get(ctx, func(ctx context.Context) (Version, error) {
 		s, err := r.docker.ServerVersion(ctx)
 		if err != nil {
 			return Version{}, classify(verbOther, "", err)
@@ -577,8 +605,6 @@ func (r *Runtime) Version(ctx context.Context) (v Version, err error) {
 		}
 		return v, nil
 	})
-	v.Components = maps.Clone(v.Components)
-	return v, err
 }
 
 // Info reports the engine's capabilities. It is cached for a minute.
@@ -600,7 +626,20 @@ type Info struct {
 	LiveRestore     bool
 	DefaultRuntime  string
 	Runtimes        []string // names, sorted; the runtime handlers of a sandbox
+	CDI             bool     // it has a driver for CDI devices
+	Limits          Limits
 	Features        Features
+}
+
+// Limits tells which limits the kernel of the engine's host has. An engine
+// drops others; dockpod refuses them. Of block I/O engines do not tell.
+type Limits struct {
+	Memory    bool
+	Swap      bool
+	CPUShares bool
+	CPUQuota  bool // and the period
+	Cpuset    bool
+	Pids      bool
 }
 
 // Features tells what the negotiated API version has.
@@ -610,6 +649,7 @@ type Features struct {
 	ReadOnlyNonRecursive bool // from API 1.44
 	ReadOnlyRecursive    bool // from API 1.44
 	VolumeSubpath        bool // from API 1.45
+	TmpfsOptions         bool // from API 1.46
 	ImageMounts          bool // from API 1.48
 }
 
@@ -622,6 +662,7 @@ func featuresOf(api string) Features {
 		ReadOnlyNonRecursive: from("1.44"),
 		ReadOnlyRecursive:    from("1.44"),
 		VolumeSubpath:        from("1.45"),
+		TmpfsOptions:         from("1.46"),
 		ImageMounts:          from("1.48"),
 	}
 }
@@ -649,6 +690,10 @@ func (r *Runtime) fetchInfo(ctx context.Context) (Info, error) {
 		CgroupDriver: s.CgroupDriver, CgroupVersion: s.CgroupVersion,
 		StorageDriver: s.Driver, LogDriver: s.LoggingDriver, LiveRestore: s.LiveRestoreEnabled,
 		DefaultRuntime: s.DefaultRuntime, Runtimes: slices.Sorted(maps.Keys(s.Runtimes)),
+		CDI: len(s.CDISpecDirs) > 0,
+		Limits: Limits{
+			Memory: s.MemoryLimit, Swap: s.SwapLimit, CPUShares: s.CPUShares, CPUQuota: s.CPUCfsQuota && s.CPUCfsPeriod, Cpuset: s.CPUSet, Pids: s.PidsLimit,
+		},
 		Features: featuresOf(api),
 	}
 	for _, row := range s.DriverStatus {

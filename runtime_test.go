@@ -1113,12 +1113,14 @@ func TestInfo(t *testing.T) {
 				DefaultRuntime: "runc", Runtimes: map[string]system.RuntimeWithStatus{"runc": {}, "io.containerd.runc.v2": {}},
 				DriverStatus:    [][2]string{{"Backing Filesystem", "extfs"}, {"Supports d_type", "true"}},
 				SecurityOptions: []string{"name=apparmor", "name=seccomp,profile=default"},
+				MemoryLimit:     true, SwapLimit: true, CPUShares: true, CPUCfsPeriod: true, CPUCfsQuota: true, CPUSet: true, PidsLimit: true,
 			},
 			want: Info{
 				ID: "AB:CD", Name: "node-1", API: "1.41", OS: "linux", Arch: "amd64", CPUs: 2, MemoryBytes: 1 << 30,
 				CgroupDriver: "cgroupfs", CgroupVersion: "1", StorageDriver: "overlay2", LogDriver: "json-file", LiveRestore: true,
 				DefaultRuntime: "runc", Runtimes: []string{"io.containerd.runc.v2", "runc"},
 				AppArmor: true, Seccomp: true,
+				Limits: Limits{Memory: true, Swap: true, CPUShares: true, CPUQuota: true, Cpuset: true, Pids: true},
 			},
 		},
 		{
@@ -1127,10 +1129,11 @@ func TestInfo(t *testing.T) {
 				Architecture: "aarch64", Driver: "overlayfs",
 				DriverStatus:    [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}},
 				SecurityOptions: []string{"name=rootless", "name=selinux", "name=cgroupns", "seccomp"},
+				MemoryLimit:     true, CPUCfsPeriod: true, CDISpecDirs: []string{"/etc/cdi"},
 			},
 			want: Info{
-				API: "1.48", Arch: "arm64", StorageDriver: "overlayfs", ContainerdStore: true, Rootless: true, SELinux: true, Seccomp: true,
-				Features: Features{CreateMountpoint: true, ConsoleSize: true, ReadOnlyNonRecursive: true, ReadOnlyRecursive: true, VolumeSubpath: true, ImageMounts: true},
+				API: "1.48", Arch: "arm64", StorageDriver: "overlayfs", ContainerdStore: true, Rootless: true, SELinux: true, Seccomp: true, CDI: true, Limits: Limits{Memory: true},
+				Features: Features{CreateMountpoint: true, ConsoleSize: true, ReadOnlyNonRecursive: true, ReadOnlyRecursive: true, VolumeSubpath: true, TmpfsOptions: true, ImageMounts: true},
 			},
 		},
 		{name: "between", api: "1.44", want: Info{API: "1.44", Features: Features{CreateMountpoint: true, ConsoleSize: true, ReadOnlyNonRecursive: true, ReadOnlyRecursive: true}}},

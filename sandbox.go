@@ -39,14 +39,30 @@ type SandboxConfig struct {
 	Labels      map[string]string
 	Annotations map[string]string
 
-	CgroupParent string            // empty: the engine's default
+	// CgroupParent is the pod's cgroup, in which the engine puts the
+	// sandbox's container and each of the pod's, every one in a cgroup of its
+	// own. Empty: the engine's default. An engine makes it where it is
+	// missing; to limit it, and to remove it, is the agent's. The driver
+	// "systemd" takes a slice, of whose path the last element counts, and
+	// "/kubepods/burstable/pod1" as "kubepods-burstable-pod1.slice"; the
+	// driver "cgroupfs" takes any path as it is.
+	CgroupParent string
 	Sysctls      map[string]string // set in the sandbox's namespaces
 
 	Namespaces      NamespaceOptions // zero: the pod's own network and IPC, a PID namespace for each container
 	SecurityContext SandboxSecurityContext
-	Resources       Resources // limits of the sandbox's container itself; zero: none
-	Overhead        Resources // accepted and remembered: it is the scheduler's figure, not a limit
-	RuntimeHandler  string    // the engine's runtime for all containers of the pod; empty: its default
+	// Resources are limits of the sandbox's own container, which holds a
+	// process that sleeps; zero: none, and the least of CPU shares. They do
+	// not bound the pod: its cgroup's limits do, see CgroupParent. CRI's
+	// field of this name has the sum of the pod's containers, for a runtime
+	// that makes a virtual machine of that size: leave it out here.
+	Resources Resources
+	// Overhead is what the pod takes besides its containers: a figure for
+	// the scheduler and for the pod's cgroup. It is remembered and given
+	// back by a status, and limits nothing.
+	Overhead       Resources
+	ShmSize        int64  // bytes of the pod's /dev/shm; 0: 64 MiB. Refused with the node's IPC
+	RuntimeHandler string // the engine's runtime for all containers of the pod; empty: its default
 }
 
 // DNSConfig is the resolver configuration of a pod. The zero value is the
@@ -189,7 +205,10 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 	if err := r.checkPorts(ctx, s); err != nil {
 		return "", err
 	}
-	site, err := r.site(ctx, s)
+	if err := r.checkDevices(ctx, "Resources", nil, s.Resources); err != nil {
+		return "", err
+	}
+	site, err := r.site(ctx, s, s.Resources, nil)
 	if err != nil {
 		return "", err
 	}
@@ -610,13 +629,16 @@ func (r *Runtime) sandboxConfigOf(info container.InspectResponse, host *containe
 	if m, ok := memoryOf(info.Config.Labels); ok {
 		s.Hostname, s.LogDirectory, s.CgroupParent, s.Ports = m.Hostname, m.LogDirectory, m.CgroupParent, m.Ports
 		s.Namespaces, s.SecurityContext, s.Resources, s.Overhead = m.Namespaces, m.Security, m.Resources, m.Overhead
-		s.DNS, s.Sysctls = m.DNS, m.Sysctls
+		s.DNS, s.Sysctls, s.ShmSize = m.DNS, m.Sysctls, m.ShmSize
 	} else {
 		s.CgroupParent = host.CgroupParent
 		s.Ports = portsOf(host)
 		s.DNS = DNSConfig{Servers: slices.Clone(host.DNS), Searches: slices.Clone(host.DNSSearch), Options: slices.Clone(host.DNSOptions)}
 		s.Sysctls = maps.Clone(host.Sysctls)
 		s.Resources = resourcesOf(host)
+		if host.ShmSize != defaultShmSize && !host.IpcMode.IsHost() {
+			s.ShmSize = host.ShmSize
+		}
 		s.SecurityContext = SandboxSecurityContext{Privileged: host.Privileged, ReadonlyRootfs: host.ReadonlyRootfs}
 		if host.NetworkMode.IsHost() {
 			s.Namespaces.Network = NamespaceNode

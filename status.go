@@ -1,7 +1,6 @@
 package dockpod
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -66,16 +65,6 @@ type ContainerStatus struct {
 	// Problems lists parts of the engine's answer that could not be read, a
 	// malformed timestamp for example. The field concerned is zero.
 	Problems []string
-}
-
-// MountStatus is a mount as the engine made it.
-type MountStatus struct {
-	Type        MountType
-	Source      string // on the engine's host
-	Target      string
-	Volume      string // the name of a volume
-	ReadOnly    bool
-	Propagation Propagation
 }
 
 // engineState is what the engine says of a container's state, from a list
@@ -298,44 +287,6 @@ func imageNameOf(asked, configured string, img *Image) string {
 		return configured
 	}
 	return img.RepoTags[0]
-}
-
-// mountStatuses sorts an engine's mounts: Docker lists them in the order of a
-// map, and Podman gives an image mount twice.
-func mountStatuses(points []container.MountPoint) []MountStatus {
-	ms := make([]MountStatus, 0, len(points))
-	for _, p := range points {
-		ms = append(ms, MountStatus{
-			Type: MountType(p.Type), Source: p.Source, Target: p.Destination, Volume: p.Name,
-			ReadOnly: !p.RW, Propagation: propagationOf(string(p.Propagation)),
-		})
-	}
-	slices.SortFunc(ms, func(a, b MountStatus) int {
-		return cmp.Or(strings.Compare(a.Target, b.Target), -strings.Compare(string(a.Type), string(b.Type)))
-	})
-	return slices.CompactFunc(ms, func(a, b MountStatus) bool { return a.Target == b.Target })
-}
-
-// propagationOf is the inverse of propagationWord: engines say which kind of
-// private their default is.
-func propagationOf(word string) Propagation {
-	if word == "rprivate" {
-		return PropagationPrivate
-	}
-	return Propagation(word)
-}
-
-// resourcesOf reads back what engineResources wrote.
-func resourcesOf(h *container.HostConfig) Resources {
-	r := Resources{
-		MemoryLimit: h.Memory, MemorySwapLimit: h.MemorySwap, CPUShares: h.CPUShares,
-		CPUQuota: h.CPUQuota, CPUPeriod: h.CPUPeriod, CpusetCpus: h.CpusetCpus, CpusetMems: h.CpusetMems,
-		OOMScoreAdj: h.OomScoreAdj,
-	}
-	if h.PidsLimit != nil {
-		r.PidsLimit = *h.PidsLimit
-	}
-	return r
 }
 
 // ContainerStatus asks the engine for one container. The error is

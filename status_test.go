@@ -504,35 +504,6 @@ func TestImageNameOf(t *testing.T) {
 	}
 }
 
-func TestMountStatuses(t *testing.T) {
-	points := []container.MountPoint{
-		{Type: "volume", Name: "vol", Source: "/var/lib/volumes/vol/_data", Destination: "/z", RW: true},
-		{Type: "bind", Source: "/b", Destination: "/b", RW: false, Propagation: "rprivate"},
-		{Type: "bind", Source: "/a", Destination: "/a", RW: true, Propagation: "rslave"},
-		{Type: "tmpfs", Destination: "/run", RW: true},
-		// Podman's image mount, which it lists twice.
-		{Type: "bind", Source: "/var/lib/overlay/x", Destination: "/img", RW: true},
-		{Type: "image", Source: "busybox:1", Destination: "/img"},
-	}
-	want := []MountStatus{
-		{Type: MountBind, Source: "/a", Target: "/a", Propagation: PropagationHostToContainer},
-		{Type: MountBind, Source: "/b", Target: "/b", ReadOnly: true, Propagation: PropagationPrivate},
-		{Type: MountImage, Source: "busybox:1", Target: "/img", ReadOnly: true},
-		{Type: MountTmpfs, Target: "/run"},
-		{Type: MountVolume, Source: "/var/lib/volumes/vol/_data", Target: "/z", Volume: "vol"},
-	}
-	r := rand.New(rand.NewPCG(5, 6))
-	for range 20 {
-		r.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
-		if diff := cmp.Diff(want, mountStatuses(points)); diff != "" {
-			t.Fatalf("mismatch (-want +got):\n%s", diff)
-		}
-	}
-	if got := mountStatuses(nil); got == nil || len(got) != 0 {
-		t.Errorf("no mounts give %#v", got)
-	}
-}
-
 func TestPropagationOf(t *testing.T) {
 	for _, p := range []Propagation{PropagationHostToContainer, PropagationBidirectional, ""} {
 		if got := propagationOf(propagationWord(p)); got != p {

@@ -76,6 +76,15 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		must(t, err)
 		return info.SwapLimit
 	},
+	// What the kernel limits can be read here: the engine's containers are in
+	// the cgroups of this machine.
+	"cgroup files": func(t *testing.T, w *world) bool {
+		id := w.alone(t, "sleep")
+		w.run(t, id)
+		_, ok := cgroupDir(w.status(t, id).PID, "memory")
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		return ok
+	},
 	// The engine gives an image that was not pulled a repository digest.
 	"repository digests": func(t *testing.T, w *world) bool { return len(w.img(t, w.image).RepoDigests) > 0 },
 	// The engine's log files can be read here, as one line of JSON for each of

@@ -46,6 +46,8 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 	}{
 		{"Container", containerCases},
 		{"Create", createCases},
+		{"Resource", resourceCases},
+		{"Mount", mountCases},
 		{"Conflict", conflictCases},
 		{"Sandbox", sandboxCases},
 		{"Image", imageCases},

@@ -16,7 +16,7 @@ import (
 
 func TestFake(t *testing.T) {
 	conformance.Run(t, func(t *testing.T) dockpod.DockerInterface {
-		docker := &fake.Docker{Root: t.TempDir()}
+		docker := &fake.Docker{Root: t.TempDir(), HostFS: true}
 		t.Cleanup(func() { docker.Close() })
 		return docker
 	})

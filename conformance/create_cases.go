@@ -513,7 +513,7 @@ var createCases = []testCase{
 		c.Resources.HugepageLimits = map[string]int64{"2MB": 4 << 20}
 		err := w.unmade(t, c)
 		fails(t, err, dockpod.ErrUnsupported)
-		equal(t, "field", "Resources.HugepageLimits", refused[*dockpod.UnsupportedError](t, err).Field)
+		equal(t, "field", `Resources.HugepageLimits["2MB"]`, refused[*dockpod.UnsupportedError](t, err).Field)
 	}},
 	{"an empty ID is refused", func(t *testing.T, w *world) {
 		_, err := w.rt.ContainerStatus(t.Context(), "")

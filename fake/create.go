@@ -87,6 +87,9 @@ func (d *Docker) request(cfg *container.Config, hc *container.HostConfig, nc *ne
 				b.ReadOnlyNonRecursive = false
 			}
 		}
+		if o := h.Mounts[i].TmpfsOptions; o != nil && !d.has("1.46") {
+			o.Options = nil
+		}
 	}
 	return r, nil
 }

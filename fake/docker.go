@@ -69,6 +69,16 @@ type Docker struct {
 	// the two that Docker 20.10 brings with it.
 	Runtimes []string
 
+	// Lacks names limits that the kernel of the engine's host has not:
+	// "memory", "swap", "cpu shares", "cpu quota", "cpuset", "pids",
+	// "blkio weight", "blkio rates". Info says so of the first six, and a
+	// setting is dropped with a warning.
+	Lacks []string
+
+	// CDIDevices are the qualified names of the CDI devices that the engine
+	// knows. Without any it has no driver for them, as Docker before 25.
+	CDIDevices []string
+
 	mu     sync.Mutex
 	closed bool
 	seq    uint64
@@ -277,8 +287,9 @@ func (d *Docker) Info(ctx context.Context) (system.Info, error) {
 			Plugins: system.PluginsInfo{
 				Volume: []string{"local"}, Network: []string{"bridge", "host", "ipvlan", "macvlan", "null", "overlay"}, Log: logDrivers(),
 			},
-			MemoryLimit: true, SwapLimit: true, KernelMemory: true, KernelMemoryTCP: true, CPUCfsPeriod: true, CPUCfsQuota: true,
-			CPUShares: true, CPUSet: true, PidsLimit: true, IPv4Forwarding: true, OomKillDisable: true,
+			MemoryLimit: !d.lacks("memory"), SwapLimit: !d.lacks("swap"), KernelMemory: true, KernelMemoryTCP: true,
+			CPUCfsPeriod: !d.lacks("cpu quota"), CPUCfsQuota: !d.lacks("cpu quota"),
+			CPUShares: !d.lacks("cpu shares"), CPUSet: !d.lacks("cpuset"), PidsLimit: !d.lacks("pids"), IPv4Forwarding: true, OomKillDisable: true,
 			SystemTime: d.now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: cmp.Or(d.CgroupDriver, "cgroupfs"), CgroupVersion: "1",
 			KernelVersion: kernel, OperatingSystem: "Debian GNU/Linux 11 (bullseye)", OSVersion: "11", OSType: "linux", Architecture: "x86_64",
 			IndexServerAddress: "https://index.docker.io/v1/", NCPU: cpus, MemTotal: 8 << 30, DockerRootDir: d.root(), Labels: []string{},
@@ -288,6 +299,9 @@ func (d *Docker) Info(ctx context.Context) (system.Info, error) {
 		}
 		for _, name := range slices.Concat(runtimes, d.Runtimes) {
 			i.Runtimes[name] = system.RuntimeWithStatus{Runtime: system.Runtime{Path: "runc"}}
+		}
+		if len(d.CDIDevices) > 0 && d.has("1.44") {
+			i.CDISpecDirs = []string{"/etc/cdi", "/var/run/cdi"}
 		}
 		i.Swarm.LocalNodeState = "inactive"
 		i.Containers = len(d.containers)

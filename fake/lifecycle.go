@@ -96,13 +96,14 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if err := c.image.checkUser(c.cfg.User); err != nil {
 		return before(Internal("%s", err))
 	}
-	for _, dev := range c.hc.Devices {
-		if !d.exists(dev.PathOnHost) {
-			return before(Internal("error gathering device information while adding custom device %q: no such file or directory", dev.PathOnHost))
-		}
+	if err := d.checkDevices(c.hc); err != nil {
+		return before(err)
 	}
-	for _, r := range c.hc.DeviceRequests {
-		return before(Internal("could not select device driver %q with capabilities: %v", r.Driver, r.Capabilities))
+	if c.hc.CPUShares < 0 {
+		return before(Internal("shares: invalid argument"))
+	}
+	if err := sharesInKernel(c.hc.CPUShares); err != nil {
+		return inRuntime("unable to start container process: error during container init: error setting cgroup config for procHooks process: %v", err)
 	}
 	for _, o := range c.hc.SecurityOpt {
 		profile, ok := strings.CutPrefix(o, "seccomp=")
@@ -591,15 +592,32 @@ func (d *Docker) ContainerUpdate(ctx context.Context, containerID string, u cont
 		if err := checkPolicy(u.RestartPolicy); err != nil {
 			return none, err
 		}
+		warnings := d.discard(&u.Resources)
 		if err := checkResources(&u.Resources, nil); err != nil {
 			return none, err
 		}
+		was := *c.hc
 		if err := c.update(u); err != nil {
 			return none, Conflict("Cannot update container %s: %s", c.id, err)
 		}
+		if err := sharesInKernel(c.hc.CPUShares); err != nil && c.running {
+			*c.hc = was
+			return none, Internal("Cannot update container %s: runc did not terminate successfully: exit status 1: %v\n: unknown", c.id, err)
+		}
 		c.freeze()
-		return container.UpdateResponse{}, nil
+		return container.UpdateResponse{Warnings: warnings}, nil
 	})
+}
+
+// sharesInKernel refuses shares that a kernel does not take.
+func sharesInKernel(shares int64) error {
+	switch {
+	case shares == 1:
+		return errors.New("the minimum allowed cpu-shares is 2")
+	case shares < 0 || shares > 1<<18:
+		return errors.New("the maximum allowed cpu-shares is 262144")
+	}
+	return nil
 }
 
 func (c *ctr) update(u container.UpdateConfig) error {

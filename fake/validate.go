@@ -109,6 +109,7 @@ func (d *Docker) checkHost(r *createRequest) error {
 	if err := checkCapabilities(h); err != nil {
 		return err
 	}
+	r.warnings = append(r.warnings, d.discard(&h.Resources)...)
 	if err := checkResources(&h.Resources, r); err != nil {
 		return err
 	}
@@ -150,6 +151,39 @@ func checkPolicy(p container.RestartPolicy) error {
 
 const minMemory = 6 << 20
 
+func (d *Docker) lacks(limit string) bool { return slices.Contains(d.Lacks, limit) }
+
+// discard drops the limits that the kernel lacks, and says so in Docker's
+// words.
+func (d *Docker) discard(r *container.Resources) (warnings []string) {
+	const unmounted = " or the cgroup is not mounted. "
+	drop := func(limit string, given bool, what, said string, f func()) {
+		if given && d.lacks(limit) {
+			warnings = append(warnings, "Your kernel does not support "+what+unmounted+said)
+			f()
+		}
+	}
+	drop("memory", r.Memory > 0, "memory limit capabilities", "Limitation discarded.", func() { r.Memory, r.MemorySwap = 0, -1 })
+	drop("swap", r.Memory > 0 && r.MemorySwap != -1, "swap limit capabilities", "Memory limited without swap.", func() { r.MemorySwap = -1 })
+	if r.PidsLimit != nil && d.lacks("pids") {
+		drop("pids", *r.PidsLimit > 0, "PIDs limit capabilities", "PIDs limit discarded.", func() {})
+		r.PidsLimit = nil
+	}
+	drop("cpu shares", r.CPUShares > 0, "CPU shares", "Shares discarded.", func() { r.CPUShares = 0 })
+	if (r.CPUPeriod != 0 || r.CPUQuota != 0) && d.lacks("cpu quota") {
+		warnings = append(warnings, "Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.")
+		r.CPUPeriod, r.CPUQuota = 0, 0
+	}
+	drop("cpuset", r.CpusetCpus != "" || r.CpusetMems != "", "cpuset", "Cpuset discarded.", func() { r.CpusetCpus, r.CpusetMems = "", "" })
+	drop("blkio weight", r.BlkioWeight > 0, "Block I/O weight", "Weight discarded.", func() { r.BlkioWeight = 0 })
+	drop("blkio weight", len(r.BlkioWeightDevice) > 0, "Block I/O weight_device", "Weight-device discarded.", func() { r.BlkioWeightDevice = nil })
+	drop("blkio rates", len(r.BlkioDeviceReadBps) > 0, "BPS Block I/O read limit", "Block I/O BPS read limit discarded.", func() { r.BlkioDeviceReadBps = nil })
+	drop("blkio rates", len(r.BlkioDeviceWriteBps) > 0, "BPS Block I/O write limit", "Block I/O BPS write limit discarded.", func() { r.BlkioDeviceWriteBps = nil })
+	drop("blkio rates", len(r.BlkioDeviceReadIOps) > 0, "IOPS Block read limit", "Block I/O IOPS read limit discarded.", func() { r.BlkioDeviceReadIOps = nil })
+	drop("blkio rates", len(r.BlkioDeviceWriteIOps) > 0, "IOPS Block write limit", "Block I/O IOPS write limit discarded.", func() { r.BlkioDeviceWriteIOps = nil })
+	return warnings
+}
+
 // checkResources refuses limits that Docker 20.10 refuses, on a machine with
 // four CPUs and one memory node.
 func checkResources(r *container.Resources, req *createRequest) error {
@@ -176,18 +210,24 @@ func checkResources(r *container.Resources, req *createRequest) error {
 		return Invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
 	case r.CPUQuota > 0 && r.CPUQuota < 1000:
 		return Invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+	case r.BlkioWeight > 0 && (r.BlkioWeight < 10 || r.BlkioWeight > 1000):
+		return Invalid("Range of blkio weight is from 10 to 1000")
 	}
-	if !inSet(r.CpusetCpus, -1) {
-		return Invalid("Invalid value %s for cpuset cpus: invalid format: %s", r.CpusetCpus, r.CpusetCpus)
-	}
-	if !inSet(r.CpusetCpus, cpus) {
-		return Invalid("Requested CPUs are not available - requested %s, available: 0-%d", r.CpusetCpus, cpus-1)
-	}
-	if !inSet(r.CpusetMems, -1) {
-		return Invalid("Invalid value %s for cpuset mems: invalid format: %s", r.CpusetMems, r.CpusetMems)
-	}
-	if !inSet(r.CpusetMems, 1) {
-		return Invalid("Requested memory nodes are not available - requested %s, available: 0", r.CpusetMems)
+	for _, set := range []struct {
+		name, list, lacking string
+		n                   int
+	}{
+		{"cpus", r.CpusetCpus, fmt.Sprintf("Requested CPUs are not available - requested %s, available: 0-%d", r.CpusetCpus, cpus-1), cpus},
+		{"mems", r.CpusetMems, fmt.Sprintf("Requested memory nodes are not available - requested %s, available: 0", r.CpusetMems), 1},
+	} {
+		switch {
+		case !inSet(set.list, -1):
+			return Invalid("Invalid value %s for cpuset %s: invalid format: %s", set.list, set.name, set.list)
+		case !inSet(set.list, 8192):
+			return Invalid("Invalid value %s for cpuset %s: value of out range, maximum is 8192", set.list, set.name)
+		case !inSet(set.list, set.n):
+			return Invalid("%s", set.lacking)
+		}
 	}
 	return nil
 }
