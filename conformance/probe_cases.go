@@ -788,10 +788,11 @@ var mountProbes = []probe{
 				{Source: filepath.Join(dir, "file"), Target: "/made/file", ReadOnly: true},
 				{Source: filepath.Join(dir, "with:colon"), Target: "/a:b"},
 				{Source: filepath.Join(dir, "with space"), Target: "/a b", Propagation: dockpod.PropagationPrivate},
+				{Source: filepath.Join(dir, "..", "new", "deep"), Target: "/new"},
 				{Source: t.TempDir(), Target: "/etc"}, // the engine puts files of its own there
 			}
 		},
-		ask: []string{"path=/rw", "path=/ro", "path=/made/file", "path=/a:b", "path=/a b", "path=/etc"},
+		ask: []string{"path=/rw", "path=/ro", "path=/made/file", "path=/a:b", "path=/a b", "path=/etc", "path=/new"},
 		verify: []fact{
 			{name: "are there", check: func(t *testing.T, p *probed) {
 				equal(t, "entries", "file\nwith space\nwith:colon\n", p.path(t, "/rw").Content)
@@ -805,6 +806,10 @@ var mountProbes = []probe{
 			}},
 			{name: "may have a colon in their names", check: func(t *testing.T, p *probed) { equal(t, "kind", "dir", p.path(t, "/a:b").Kind) }},
 			{name: "may have a space in their names", check: func(t *testing.T, p *probed) { equal(t, "kind", "dir", p.path(t, "/a b").Kind) }},
+			{name: "are made where they are missing, for root", check: func(t *testing.T, p *probed) {
+				d := p.path(t, "/new")
+				equal(t, "kind, permissions, owner", []any{"dir", uint32(0o755), 0}, []any{d.Kind, d.Mode, d.UID})
+			}},
 			{name: "hide what the image has there", check: func(t *testing.T, p *probed) {
 				if strings.Contains(p.path(t, "/etc").Content, "passwd") {
 					t.Errorf("/etc has %q", p.path(t, "/etc").Content)
@@ -1022,10 +1027,16 @@ var podProbes = []probe{
 		},
 	},
 	{
-		name: "a pod in the node's network alone", pod: func(w *world, s *dockpod.SandboxConfig) { s.Namespaces.Network = dockpod.NamespaceNode },
+		name: "a pod in the node's network alone", pod: func(w *world, s *dockpod.SandboxConfig) {
+			s.Namespaces.Network, s.ShmSize = dockpod.NamespaceNode, 16<<20
+		},
+		ask: []string{"path=/dev/shm"},
 		verify: []fact{
 			{name: "has the node's network and name", needs: "this machine's processes", check: func(t *testing.T, p *probed) {
 				same(t, p.Report, p.node, "net uts")
+			}},
+			{name: "has as much shared memory as it asks for", check: func(t *testing.T, p *probed) {
+				equal(t, "bytes", uint64(16<<20), p.path(t, "/dev/shm").Bytes)
 			}},
 			{name: "has its own processes and IPC", needs: "this machine's processes", check: func(t *testing.T, p *probed) {
 				different(t, p.Report, p.node, "pid ipc")
