@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
+
 	"github.com/dockpod/dockpod"
+	"github.com/dockpod/dockpod/conformance/internal/prog"
 )
 
 // needs skips a case that the engine cannot carry, by the name of what it
@@ -99,6 +102,35 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		must(t, w.rt.RemoveSandbox(t.Context(), id))
 		return held
 	},
+	// Containers are processes of a kernel. The fake's are functions.
+	"real processes": func(t *testing.T, w *world) bool { return !implements[programmer](t, w) },
+	// The engine's processes are in this machine's /proc. It runs what this
+	// process sees of itself, if its containers have the same user namespace.
+	"this machine's processes": func(t *testing.T, w *world) bool {
+		return localFiles(t, w) && prog.LookAt("self") != nil && !w.info(t).Rootless
+	},
+	// The engine has all capabilities to give: it may run privileged containers.
+	// One in a container or a virtual machine may lack some.
+	"all capabilities": func(t *testing.T, w *world) bool {
+		resp, err := w.docker.ContainerCreate(t.Context(), &container.Config{Image: w.image, Cmd: []string{"exit"}},
+			&container.HostConfig{Privileged: true, NetworkMode: "none"}, nil, nil, "privileged-"+w.owner+"-"+random(t))
+		must(t, err)
+		defer w.tear(t, resp.ID)
+		return w.docker.ContainerStart(t.Context(), resp.ID, container.StartOptions{}) == nil
+	},
+	// What a container gets without asking is what Docker gives it. Podman
+	// gives fewer capabilities and a limit of processes.
+	"Docker's defaults": notPodman,
+	// The engine confines processes by seccomp.
+	"seccomp": func(t *testing.T, w *world) bool { return w.info(t).Seccomp },
+	// The seccomp profile is Docker's. Podman's lets more through.
+	"the default seccomp profile": func(t *testing.T, w *world) bool { return w.info(t).Seccomp && !w.isPodman(t) },
+	// A cgroup is a path. The systemd driver's is a slice.
+	"cgroupfs": func(t *testing.T, w *world) bool { return w.info(t).CgroupDriver == "cgroupfs" },
+	// This process can mount where the engine sees it.
+	"mounting": func(t *testing.T, w *world) bool {
+		return localFiles(t, w) && (implements[programmer](t, w) || canMount())
+	},
 	// The engine sees the files of this machine.
 	"local files": localFiles,
 }
@@ -125,7 +157,12 @@ func (w *world) isPodman(t *testing.T) bool {
 
 func (w *world) features(t *testing.T) dockpod.Features {
 	t.Helper()
+	return w.info(t).Features
+}
+
+func (w *world) info(t *testing.T) dockpod.Info {
+	t.Helper()
 	info, err := w.rt.Info(t.Context())
 	must(t, err)
-	return info.Features
+	return info
 }

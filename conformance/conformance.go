@@ -52,6 +52,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Sandbox", sandboxCases},
 		{"Image", imageCases},
 		{"Log", logCases},
+		{"Probe", probeCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {

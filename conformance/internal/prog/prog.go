@@ -4,6 +4,7 @@ package prog
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,7 @@ type World struct {
 	Done     <-chan struct{}
 	Listen   func(port string) (net.Listener, error) // on the loopback
 	Dial     func(port string) (net.Conn, error)
+	Look     func(questions []string) *Report // nil: it is no process
 }
 
 // Main runs one command and returns the exit code:
@@ -43,6 +45,8 @@ type World struct {
 //	stubborn           writes "up", reports each signal, ends never
 //	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
 //	ask PORT           prints what the server there answers
+//	report QUESTION…   prints a [Report] as JSON; the questions are those of [Look]
+//	hold QUESTION…     the same, and anew at each SIGHUP, until SIGTERM
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -74,6 +78,25 @@ func Main(w World) int {
 	case "cat":
 		_, err := io.Copy(w.Stdout, w.Stdin)
 		return code(w, err)
+	case "report", "hold":
+		if w.Look == nil {
+			fmt.Fprintln(w.Stderr, "there is no process to report on")
+			return 70
+		}
+		for {
+			err := json.NewEncoder(w.Stdout).Encode(w.Look(w.Args[1:]))
+			if err != nil || arg(0) == "report" {
+				return code(w, err)
+			}
+			select {
+			case s := <-w.Signals:
+				if s != "SIGHUP" {
+					return 0
+				}
+			case <-w.Done:
+				return 137
+			}
+		}
 	case "sleep":
 		fmt.Fprintln(w.Stdout, "up")
 		for {

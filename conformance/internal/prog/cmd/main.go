@@ -28,5 +28,6 @@ func main() {
 		Signals: signals, Done: make(chan struct{}),
 		Listen: func(port string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+port) },
 		Dial:   func(port string) (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+port) },
+		Look:   prog.Look,
 	}))
 }
