@@ -55,7 +55,7 @@
 //
 // # What it does not do
 //
-//   - Events, statistics, renaming, committing, building, copying files.
+//   - Events, renaming, committing, building, copying files.
 //   - Restart policies are kept and shown, not followed; health checks stay at
 //     "starting"; limits are checked and shown, not enforced.
 //   - Networks are addresses and ports on paper. Only the localhost of a pod
