@@ -27,6 +27,7 @@ type World struct {
 	Done     <-chan struct{}
 	Listen   func(port string) (net.Listener, error) // on the loopback
 	Dial     func(port string) (net.Conn, error)
+	Hold     func(anon, file int64) (release func(), err error) // takes bytes of memory and of page cache
 }
 
 // Main runs one command and returns the exit code:
@@ -43,6 +44,7 @@ type World struct {
 //	stubborn           writes "up", reports each signal, ends never
 //	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
 //	ask PORT           prints what the server there answers
+//	hold ANON FILE     takes so many MiB of memory and of page cache, writes "up", ends on SIGTERM
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -117,6 +119,18 @@ func Main(w World) int {
 		case <-w.Done:
 		}
 		l.Close()
+		return 0
+	case "hold":
+		release, err := w.Hold(int64(atoi(arg(1)))<<20, int64(atoi(arg(2)))<<20)
+		if err != nil {
+			return code(w, err)
+		}
+		fmt.Fprintln(w.Stdout, "up")
+		select {
+		case <-w.Signals:
+		case <-w.Done:
+		}
+		release()
 		return 0
 	case "ask":
 		c, err := w.Dial(arg(1))
