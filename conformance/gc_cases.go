@@ -91,7 +91,7 @@ var gcCases = []testCase{
 		must(t, err)
 		equal(t, "sandbox that runs", dockpod.SandboxReady, st.State)
 		// The directory of a pod that is there stays, empty or not.
-		equal(t, "directories", []string{"up", "wanted"}, w.entries(t))
+		equal(t, "directories", []string{"up", "wanted"}, w.dir(t))
 		equal(t, "directories that were removed", sorted(filepath.Join(w.logs, "gone"), filepath.Join(w.logs, "gone/app"), filepath.Join(w.logs, "up/app")), sorted(report.Dirs...))
 	}},
 	{"of a pod's sandboxes the newest stays, and those with containers", func(t *testing.T, w *world) {
@@ -205,16 +205,4 @@ func (w *world) linked(name, path string, args ...string) dockpod.ContainerConfi
 	c := w.container(name, args...)
 	c.LogPath = path
 	return c
-}
-
-// entries lists the log directory.
-func (w *world) entries(t *testing.T) []string {
-	t.Helper()
-	list, err := os.ReadDir(w.logs)
-	must(t, err)
-	names := []string{}
-	for _, e := range list {
-		names = append(names, e.Name())
-	}
-	return names
 }
