@@ -20,10 +20,9 @@ import (
 //
 // An engine may offer more: where the value also implements
 // [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater],
-// [ContainerStatser], [ContainerSizer],
-// [ImageLoader] or [DiskUsager], the Runtime's methods that need them work; otherwise they
-// return [ErrUnsupported]. *client.Client and fake.Docker implement all of
-// them.
+// [ContainerStatser], [ContainerSizer], [ImageLoader] or [DiskUsager], the
+// Runtime's methods that need them work; otherwise they return
+// [ErrUnsupported]. *client.Client and fake.Docker implement all of them.
 type DockerInterface interface {
 	ContainerAPI
 	ExecAPI

@@ -12,6 +12,12 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
+// The operations of the optional interfaces for statistics and sizes.
+const (
+	OpContainerStatsOneShot   Op = "ContainerStatsOneShot"
+	OpContainerInspectWithRaw Op = "ContainerInspectWithRaw"
+)
+
 // Usage is what a running container uses, for [Docker.SetUsage]. The rates
 // hold from then on, and its counters move with the engine's clock; the rest
 // is as it is. The zero value is a container that does nothing at all.
