@@ -157,6 +157,7 @@ func newBadHandler(state badState) *badEngine {
 		"GET /containers/json":         e.list,
 		"POST /containers/create":      e.create,
 		"GET /containers/{id}/json":    e.onContainer(e.inspect),
+		"GET /containers/{id}/stats":   e.onContainer(e.stats),
 		"POST /containers/{id}/start":  e.onContainer(e.start),
 		"POST /containers/{id}/stop":   e.onContainer(e.stop),
 		"POST /containers/{id}/kill":   e.onContainer(e.stop),
@@ -351,7 +352,17 @@ func (e *badEngine) onContainer(h func(*container.InspectResponse) (int, any)) f
 	}
 }
 
-func (e *badEngine) inspect(c *container.InspectResponse) (int, any) { return 200, c }
+func (e *badEngine) inspect(c *container.InspectResponse) (int, any) {
+	size := int64(100)
+	sized := *c
+	base := *c.ContainerJSONBase
+	sized.ContainerJSONBase, base.SizeRw, base.SizeRootFs = &base, &size, &size
+	return 200, sized
+}
+
+func (e *badEngine) stats(*container.InspectResponse) (int, any) {
+	return 200, container.StatsResponse{Read: time.Now(), CPUStats: container.CPUStats{OnlineCPUs: 2}}
+}
 
 func (e *badEngine) start(c *container.InspectResponse) (int, any) {
 	c.State.Status, c.State.Running, c.State.Pid, c.State.StartedAt = "running", true, 4711, "2026-01-02T03:04:06Z"
@@ -613,6 +624,46 @@ var badCalls = []badCall{
 	}},
 	{method: "CollectImages", op: "collect images", run: func(ctx context.Context, r *Runtime) error {
 		report, err := r.CollectImages(ctx, ImageGCOptions{ImageGCPolicy: ImageGCPolicy{HighBytes: 1, MinAge: -1}})
+		if err != nil {
+			return err // with a report of what was done
+		}
+		return badValue(len(report.Removed) == 1, err)
+	}},
+	{method: "ContainerStats", op: "container stats", run: func(ctx context.Context, r *Runtime) error {
+		st, err := r.ContainerStats(ctx, badRunningID)
+		return badValue(st.ID != "" && !st.At.IsZero(), err)
+	}},
+	{method: "ListContainerStats", op: "list container stats", run: func(ctx context.Context, r *Runtime) error {
+		list, err := r.ListContainerStats(ctx, Filter{})
+		if err != nil {
+			return err // with those that could be read
+		}
+		return badList(list, 1, err)
+	}},
+	{method: "SandboxStats", op: "sandbox stats", run: func(ctx context.Context, r *Runtime) error {
+		st, err := r.SandboxStats(ctx, badSandboxID)
+		if st.Problems != nil {
+			return &Error{"sandbox stats", badSandboxID, st.Problems[0]}
+		}
+		return badValue(len(st.Containers) == 1, err)
+	}},
+	{method: "ListSandboxStats", op: "list sandbox stats", run: func(ctx context.Context, r *Runtime) error {
+		list, err := r.ListSandboxStats(ctx, SandboxFilter{})
+		if len(list) == 1 && list[0].Problems != nil {
+			return &Error{"list sandbox stats", "", list[0].Problems[0]}
+		}
+		if err != nil {
+			return err // with those that could be read
+		}
+		return badList(list, 1, err)
+	}},
+	{method: "ContainerFSInfo", op: "container file system", run: func(ctx context.Context, r *Runtime) error {
+		fs, err := r.ContainerFSInfo(ctx, badRunningID)
+		return badValue(fs.RootBytes != 0, err)
+	}},
+	{method: "CollectGarbage", op: "collect garbage", run: func(ctx context.Context, r *Runtime) error {
+		none := 0
+		report, err := r.CollectGarbage(ctx, GCOptions{GCPolicy: GCPolicy{CreatedGrace: 1, MaxContainers: &none}})
 		if err != nil {
 			return err // with a report of what was done
 		}

@@ -20,9 +20,9 @@ import (
 //
 // An engine may offer more: where the value also implements
 // [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater],
-// [ImageLoader] or [DiskUsager], the Runtime's methods that need them work; otherwise they
-// return [ErrUnsupported]. *client.Client and fake.Docker implement all of
-// them.
+// [ContainerStatser], [ContainerSizer], [ImageLoader] or [DiskUsager], the
+// Runtime's methods that need them work; otherwise they return
+// [ErrUnsupported]. *client.Client and fake.Docker implement all of them.
 type DockerInterface interface {
 	ContainerAPI
 	ExecAPI
@@ -97,6 +97,18 @@ type ContainerUpdater interface {
 	ContainerUpdate(ctx context.Context, containerID string, updateConfig container.UpdateConfig) (container.UpdateResponse, error)
 }
 
+// ContainerStatser is implemented by an engine that counts what its containers
+// use. [Runtime.ContainerStats] and its neighbours need it.
+type ContainerStatser interface {
+	ContainerStatsOneShot(ctx context.Context, containerID string) (container.StatsResponseReader, error)
+}
+
+// ContainerSizer is implemented by an engine that measures a container's
+// files. [Runtime.ContainerFSInfo] needs it.
+type ContainerSizer interface {
+	ContainerInspectWithRaw(ctx context.Context, containerID string, getSize bool) (container.InspectResponse, []byte, error)
+}
+
 // ImageLoader is implemented by an engine that takes an image from an
 // archive. The built-in sandbox image needs it; without it
 // [WithSandboxImage] has to name one.
@@ -118,6 +130,8 @@ var _ interface {
 	ContainerKiller
 	ContainerPauser
 	ContainerUpdater
+	ContainerStatser
+	ContainerSizer
 	ImageLoader
 	DiskUsager
 } = (*client.Client)(nil)

@@ -60,6 +60,9 @@ type Runtime struct {
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
 	imageAges imageAges
+
+	rates cpuRates
+	sizes sizeCache
 }
 
 type options struct {

@@ -131,6 +131,14 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	"mounting": func(t *testing.T, w *world) bool {
 		return localFiles(t, w) && (implements[programmer](t, w) || canMount())
 	},
+	// The engine counts what containers use.
+	"stats": implements[dockpod.ContainerStatser],
+	// It tells what their memory is used for. Podman does not.
+	"detailed memory": func(t *testing.T, w *world) bool {
+		return implements[dockpod.ContainerStatser](t, w) && !w.isPodman(t)
+	},
+	// The engine measures a container's files.
+	"sizes": implements[dockpod.ContainerSizer],
 	// The engine sees the files of this machine.
 	"local files": localFiles,
 }

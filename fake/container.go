@@ -55,6 +55,8 @@ type ctr struct {
 	execs    map[string]*execution // that have not ended
 	allExecs []string              // IDs of all that were made
 	size     container.ResizeOptions
+	meter    meter
+	metered  bool // a test said what it uses
 
 	exit    *event // the next exit; replaced at each
 	removed *event

@@ -20,7 +20,7 @@
 //
 // Three kinds of things make a test: the interface that the program under test
 // calls; the verbs of the world, which make happen what happens to an engine
-// ([Docker.AddImage], [Docker.Exit], [Docker.OOMKill], [Docker.PhantomName] …);
+// ([Docker.AddImage], [Docker.Exit], [Docker.OOMKill], [Docker.SetUsage] …);
 // and faults, which make calls fail, hang, or succeed without an answer
 // ([Docker.Before], [Docker.After]). Verbs panic if they name a container that
 // is not there: then the test is wrong.
@@ -55,7 +55,7 @@
 //
 // # What it does not do
 //
-//   - Events, statistics, renaming, committing, building, copying files.
+//   - Events, renaming, committing, building, copying files.
 //   - Restart policies are kept and shown, not followed; health checks stay at
 //     "starting"; limits are checked and shown, not enforced.
 //   - Networks are addresses and ports on paper. Only the localhost of a pod

@@ -65,6 +65,10 @@ type Docker struct {
 	// where a cgroup parent has to be a slice.
 	CgroupDriver string
 
+	// CgroupVersion is what Info reports and how statistics are shaped: "1" if
+	// empty, or "2".
+	CgroupVersion string
+
 	// Runtimes are names that HostConfig.Runtime may have besides runc and
 	// the two that Docker 20.10 brings with it.
 	Runtimes []string
@@ -290,9 +294,9 @@ func (d *Docker) Info(ctx context.Context) (system.Info, error) {
 			MemoryLimit: !d.lacks("memory"), SwapLimit: !d.lacks("swap"), KernelMemory: true, KernelMemoryTCP: true,
 			CPUCfsPeriod: !d.lacks("cpu quota"), CPUCfsQuota: !d.lacks("cpu quota"),
 			CPUShares: !d.lacks("cpu shares"), CPUSet: !d.lacks("cpuset"), PidsLimit: !d.lacks("pids"), IPv4Forwarding: true, OomKillDisable: true,
-			SystemTime: d.now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: cmp.Or(d.CgroupDriver, "cgroupfs"), CgroupVersion: "1",
+			SystemTime: d.now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: cmp.Or(d.CgroupDriver, "cgroupfs"), CgroupVersion: cmp.Or(d.CgroupVersion, "1"),
 			KernelVersion: kernel, OperatingSystem: "Debian GNU/Linux 11 (bullseye)", OSVersion: "11", OSType: "linux", Architecture: "x86_64",
-			IndexServerAddress: "https://index.docker.io/v1/", NCPU: cpus, MemTotal: 8 << 30, DockerRootDir: d.root(), Labels: []string{},
+			IndexServerAddress: "https://index.docker.io/v1/", NCPU: cpus, MemTotal: memory, DockerRootDir: d.root(), Labels: []string{},
 			ServerVersion: engineVersion, DefaultRuntime: "runc", InitBinary: "docker-init",
 			Runtimes:        map[string]system.RuntimeWithStatus{},
 			SecurityOptions: []string{"name=seccomp,profile=default"},

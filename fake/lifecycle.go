@@ -72,6 +72,7 @@ func (d *Docker) start(c *ctr) error {
 	c.pid = d.newPid()
 	c.started = d.now().UTC()
 	c.health = c.cfg.Healthcheck != nil && len(c.cfg.Healthcheck.Test) > 0 && c.cfg.Healthcheck.Test[0] != "NONE"
+	d.meterStart(c)
 	c.main = t
 	d.run(t)
 	return nil
@@ -262,6 +263,7 @@ func (c *ctr) freezeOutput(yes bool) {
 
 // thaw lets a paused container go on.
 func (d *Docker) thaw(c *ctr) {
+	d.countOn(c)
 	c.paused = false
 	c.freezeOutput(false)
 	t := c.main
@@ -424,6 +426,7 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 		case c.paused:
 			return none, Conflict("Container %s is already paused", c.id)
 		}
+		d.countOn(c)
 		c.paused = true
 		c.freezeOutput(true)
 		return none, nil

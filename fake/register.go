@@ -16,6 +16,8 @@ var _ interface {
 	dockpod.ContainerKiller
 	dockpod.ContainerPauser
 	dockpod.ContainerUpdater
+	dockpod.ContainerStatser
+	dockpod.ContainerSizer
 	dockpod.ImageLoader
 	dockpod.DiskUsager
 } = (*Docker)(nil)

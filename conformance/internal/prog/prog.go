@@ -28,7 +28,8 @@ type World struct {
 	Done     <-chan struct{}
 	Listen   func(port string) (net.Listener, error) // on the loopback
 	Dial     func(port string) (net.Conn, error)
-	Look     func(questions []string) *Report // nil: it is no process
+	Look     func(questions []string) *Report                   // nil: it is no process
+	Use      func(anon, file int64) (release func(), err error) // takes bytes of memory and of page cache
 }
 
 // Main runs one command and returns the exit code:
@@ -47,6 +48,7 @@ type World struct {
 //	ask PORT           prints what the server there answers
 //	report QUESTION…   prints a [Report] as JSON; the questions are those of [Look]
 //	hold QUESTION…     the same, and anew at each SIGHUP, until SIGTERM
+//	use ANON FILE      takes so many MiB of memory and of page cache, writes "up", ends on SIGTERM
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -140,6 +142,18 @@ func Main(w World) int {
 		case <-w.Done:
 		}
 		l.Close()
+		return 0
+	case "use":
+		release, err := w.Use(int64(atoi(arg(1)))<<20, int64(atoi(arg(2)))<<20)
+		if err != nil {
+			return code(w, err)
+		}
+		fmt.Fprintln(w.Stdout, "up")
+		select {
+		case <-w.Signals:
+		case <-w.Done:
+		}
+		release()
 		return 0
 	case "ask":
 		c, err := w.Dial(arg(1))

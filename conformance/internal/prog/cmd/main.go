@@ -2,9 +2,11 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/dockpod/dockpod/conformance/internal/prog"
@@ -29,5 +31,23 @@ func main() {
 		Listen: func(port string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+port) },
 		Dial:   func(port string) (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+port) },
 		Look:   prog.Look,
+		Use:    use,
 	}))
+}
+
+// use touches every page of some memory, and leaves a file in the page cache.
+func use(anon, file int64) (release func(), err error) {
+	memory := bytes.Repeat([]byte{1}, int(anon))
+	f, err := os.Create("/held")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	chunk := bytes.Repeat([]byte{2}, 64<<10)
+	for n := int64(0); n < file; n += int64(len(chunk)) {
+		if _, err := f.Write(chunk); err != nil {
+			return nil, err
+		}
+	}
+	return func() { runtime.KeepAlive(memory) }, f.Sync()
 }
