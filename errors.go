@@ -70,8 +70,9 @@ var (
 	ErrRunning = newSentinel("container is running", errdefs.ErrConflict)
 	// ErrNotRunning: the operation needs a running container. Class Conflict.
 	ErrNotRunning = newSentinel("container is not running", errdefs.ErrConflict)
-	// ErrCannotRun: the container's executable is missing, is not one, or
-	// may not be executed. Class InvalidArgument.
+	// ErrCannotRun: the executable of a container or an exec is missing, is
+	// not one, or may not be executed; or the user or directory of an exec is
+	// not there. Class InvalidArgument.
 	ErrCannotRun = newSentinel("executable cannot be run", errdefs.ErrInvalidArgument)
 	// ErrAlreadyRan: the container has run before, or failed to start. A kubelet never starts
 	// one again in place but creates the next attempt; [WithRestart] allows
@@ -209,6 +210,7 @@ const (
 	verbRemove                // remove a container
 	verbUpdate                // update a container
 	verbImage                 // inspect, remove, history: the target is an image
+	verbExec                  // create, start, attach, inspect an exec: the target is its container
 )
 
 // conflictText finds the holder of a name in an engine's refusal. Docker up
@@ -296,6 +298,15 @@ func classify(v verb, target string, err error) error {
 		// Podman has no such call: a 404 that names no container.
 		if errdefs.IsNotFound(err) && !has("no such container") {
 			return as(ErrUnsupported)
+		}
+	case verbExec:
+		switch {
+		case has("no such exec", "exec session"):
+			return as(ErrBadAnswer) // the engine has lost it, most often with its container
+		case has("is paused"):
+			return as(ErrPaused)
+		case cannotRun(text):
+			return &classified{ErrCannotRun, ErrCannotRun.Error() + ": " + bounded(execText(err.Error()))}
 		}
 	case verbImage:
 		if errdefs.IsNotFound(err) || has("no such image", "image not known", "unrecognized image id") {
