@@ -50,6 +50,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Sandbox", sandboxCases},
 		{"Image", imageCases},
 		{"Log", logCases},
+		{"Exec", execCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -86,6 +87,12 @@ func onFake(p *fake.Process) int {
 		Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr, Signals: p.Signals, Done: p.Done(),
 		Listen: func(s string) (net.Listener, error) { return p.Listen(port(s)) },
 		Dial:   func(s string) (net.Conn, error) { return p.Dial(port(s)) },
+		Size:   p.TerminalSize,
+		Spawn: func(args ...string) (func() int, error) {
+			child := *p
+			child.Args = append([]string{p.Args[0]}, args...)
+			return func() int { return onFake(&child) }, nil
+		},
 	})
 }
 

@@ -27,6 +27,8 @@ type World struct {
 	Done     <-chan struct{}
 	Listen   func(port string) (net.Listener, error) // on the loopback
 	Dial     func(port string) (net.Conn, error)
+	Size     func() (width, height uint)                       // of the terminal
+	Spawn    func(args ...string) (wait func() int, err error) // this program again
 }
 
 // Main runs one command and returns the exit code:
@@ -127,6 +129,9 @@ func Main(w World) int {
 		line, err := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprint(w.Stdout, line)
 		return code(w, err)
+	}
+	if code, ok := execMain(w, arg); ok {
+		return code
 	}
 	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
 	return 64

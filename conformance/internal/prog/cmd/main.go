@@ -4,6 +4,7 @@ package main
 import (
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -28,5 +29,17 @@ func main() {
 		Signals: signals, Done: make(chan struct{}),
 		Listen: func(port string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+port) },
 		Dial:   func(port string) (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+port) },
+		Size:   terminalSize,
+		Spawn:  spawn,
 	}))
+}
+
+// spawn runs this program as a child.
+func spawn(args ...string) (wait func() int, err error) {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() int { _ = cmd.Wait(); return cmd.ProcessState.ExitCode() }, nil
 }
