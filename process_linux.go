@@ -45,37 +45,54 @@ func killProcess(pid int, containerID string, runs func() (bool, error)) error {
 	if err != nil {
 		return err
 	}
-	// Two passes find nothing where the first has killed all: a process may
-	// have been born while the others were looked at.
+	// All are stopped before any is killed, so that none can start another, or
+	// take note of a death, in between.
+	if err := sendSignal(leader, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	stopped := map[processStat]bool{}
 	for range killPasses {
 		kin, err := descendants(pid, containerID)
 		if err != nil {
 			return err
 		}
+		grown := false
 		for _, k := range kin {
-			if err := k.kill(containerID); err != nil {
-				return err
+			if !stopped[k] {
+				stopped[k], grown = true, true
+				if err := k.signal(containerID, syscall.SIGSTOP); err != nil {
+					return err
+				}
 			}
 		}
-		if len(kin) == 0 {
+		if !grown {
 			break
 		}
 	}
-	if err := leader.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill process %d: %w", pid, err)
+	err = sendSignal(leader, syscall.SIGKILL)
+	for k := range stopped {
+		err = errors.Join(err, k.signal(containerID, syscall.SIGKILL))
 	}
-	return nil
+	return err
 }
 
 // killPasses bounds how often killProcess looks for processes that others have
 // started meanwhile.
 const killPasses = 10
 
+// sendSignal sends a signal to a process that may have ended.
+func sendSignal(p *os.Process, sig syscall.Signal) error {
+	if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %v to process %d: %w", sig, p.Pid, err)
+	}
+	return nil
+}
+
 // processStat is a line of /proc/<pid>/stat, as far as it is needed.
 type processStat struct {
 	pid, parent, session int
-	state                string // "Z" is dead, and not yet looked at by its parent
-	born                 string
+	dead                 bool   // and not yet looked at by its parent
+	born                 string // when, in the machine's own units
 }
 
 // parseStat reads such a line. The name in it may hold anything.
@@ -92,7 +109,7 @@ func parseStat(line string) (s processStat, ok bool) {
 	s.pid, errs[0] = strconv.Atoi(strings.TrimSpace(line[:open]))
 	s.parent, errs[1] = strconv.Atoi(fields[1])
 	s.session, errs[2] = strconv.Atoi(fields[3])
-	s.state, s.born = fields[0], fields[19]
+	s.dead, s.born = fields[0] == "Z" || fields[0] == "X", fields[19]
 	return s, errors.Join(errs[:]...) == nil
 }
 
@@ -104,8 +121,8 @@ func readStat(pid int) (processStat, bool) {
 	return parseStat(string(line))
 }
 
-// kill kills a process, if it is the same that it was.
-func (s processStat) kill(containerID string) error {
+// signal sends a signal to a process, if it is the same that it was.
+func (s processStat) signal(containerID string, sig syscall.Signal) error {
 	p, err := os.FindProcess(s.pid)
 	if err != nil {
 		return err
@@ -114,10 +131,7 @@ func (s processStat) kill(containerID string) error {
 	if now, ok := readStat(s.pid); !ok || now.born != s.born || ofContainer(s.pid, containerID) != nil {
 		return nil
 	}
-	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill process %d: %w", s.pid, err)
-	}
-	return nil
+	return sendSignal(p, sig)
 }
 
 // descendants returns the living processes of a container that root has
@@ -161,7 +175,7 @@ func kinOf(root int, leads bool, all []processStat, inContainer func(pid int) bo
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(s processStat) bool {
-		return s.pid == root || !family[s.pid] || s.state == "Z" || s.state == "X" || !inContainer(s.pid)
+		return s.pid == root || !family[s.pid] || s.dead || !inContainer(s.pid)
 	})
 }
 

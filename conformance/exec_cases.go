@@ -460,7 +460,9 @@ func (b blocking) Write(p []byte) (int, error) {
 	return 0, err
 }
 
-// processesOf returns the PIDs of a container's processes on this machine.
+// processesOf returns the PIDs of a container's living processes on this
+// machine. A dead one stays in the table if the first process, whose child it
+// became, does not look at it.
 func processesOf(t *testing.T, id string) []int {
 	t.Helper()
 	names, err := os.ReadDir("/proc")
@@ -471,7 +473,9 @@ func processesOf(t *testing.T, id string) []int {
 		if _, err := fmt.Sscan(name.Name(), &pid); err != nil {
 			continue
 		}
-		if cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)); err == nil && strings.Contains(string(cgroup), id) {
+		cgroup, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)) // it may have ended
+		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if len(cmdline) > 0 && strings.Contains(string(cgroup), id) {
 			pids = append(pids, pid)
 		}
 	}
