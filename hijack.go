@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"reflect"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -46,9 +47,8 @@ func (r *Runtime) containerAttach(ctx context.Context, id string, o container.At
 // upgrade asks for a connection that carries streams. The method of
 // client.Client for it, which is ask, does not heed its context once it has
 // dialled, and keeps what the engine said to itself; so the request to a
-// client.Client is made here, over the client's own dialer. A client with
-// headers of its own, which cannot be seen from here, may be refused for want
-// of them; then its method is called all the same.
+// client.Client is made here, over the client's own dialer. Should that be
+// refused for want of a header, the client's method is called all the same.
 func (r *Runtime) upgrade(ctx context.Context, route string, query url.Values, body any, ask func(context.Context) (types.HijackedResponse, error)) (types.HijackedResponse, error) {
 	if c, ok := r.docker.(*client.Client); ok {
 		h, err := hijack(ctx, c, route, query, body)
@@ -123,7 +123,7 @@ func hijack(ctx context.Context, c *client.Client, route string, query url.Value
 	if host.Scheme != "unix" && host.Scheme != "npipe" {
 		req.Host = host.Host
 	}
-	req.Header.Set("User-Agent", "dockpod")
+	req.Header = headersOf(c)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", "tcp")
@@ -146,6 +146,21 @@ func hijack(ctx context.Context, c *client.Client, route string, query url.Value
 		conn.Close()
 	}
 	return h, err
+}
+
+// headersOf returns the headers that a client adds to each request, which may
+// be what a proxy before the engine asks for. The client has no method to tell
+// them; without its field of this name there are none.
+func headersOf(c *client.Client) http.Header {
+	h := http.Header{"User-Agent": {"dockpod"}}
+	field := reflect.ValueOf(c).Elem().FieldByName("customHTTPHeaders")
+	if field.Kind() != reflect.Map || field.Type() != reflect.TypeFor[map[string]string]() {
+		return h
+	}
+	for i := field.MapRange(); i.Next(); {
+		h.Set(i.Key().String(), i.Value().String())
+	}
+	return h
 }
 
 // upgradeConn sends a request and reads the answer to it, which leaves the
@@ -182,7 +197,7 @@ func refusal(status int, contentType string, body []byte) error {
 		return &classified{ErrBadAnswer, fmt.Sprintf("the engine answered with status %d in place of a stream", status)}
 	}
 	text := strings.TrimSpace(string(body))
-	if contentType == "application/json" {
+	if contentType == "application/json" && len(body) < maxRefusal {
 		var answer types.ErrorResponse
 		if err := json.Unmarshal(body, &answer); err != nil {
 			return fmt.Errorf("read an answer of status %d: %w", status, err)
@@ -192,8 +207,17 @@ func refusal(status int, contentType string, body []byte) error {
 	if text == "" {
 		text = fmt.Sprintf("status %d without a message", status)
 	}
-	return &classified{classOfStatus(status), "Error response from daemon: " + text}
+	return &refusalError{classOfStatus(status), "Error response from daemon: " + text}
 }
+
+// refusalError is an engine's answer as the client returns it: for classify.
+type refusalError struct {
+	class error
+	text  string
+}
+
+func (e *refusalError) Error() string { return e.text }
+func (e *refusalError) Unwrap() error { return e.class }
 
 // classOfStatus is the class that the client's error has for a status.
 func classOfStatus(status int) error {
