@@ -26,6 +26,7 @@ type execEngine struct {
 	out      string        // frames or a raw stream
 	delay    time.Duration // before its end
 	states   []container.ExecInspect
+	ends     time.Time // in place of states: until then it runs, and then it ends with 5
 	podman   bool
 	asked    int
 }
@@ -66,6 +67,12 @@ func (e *execEngine) ContainerExecAttach(context.Context, string, container.Exec
 
 // ContainerExecInspect tells the states in turn, and the last for ever.
 func (e *execEngine) ContainerExecInspect(context.Context, string) (container.ExecInspect, error) {
+	if !e.ends.IsZero() {
+		if time.Now().Before(e.ends) {
+			return container.ExecInspect{Pid: 7, Running: true}, nil
+		}
+		return container.ExecInspect{Pid: 7, ExitCode: 5}, nil
+	}
 	st := e.states[min(e.asked, len(e.states)-1)]
 	e.asked++
 	return st, nil
@@ -227,15 +234,9 @@ func TestExecStillRunning(t *testing.T) {
 // A success that arrives with the deadline is a success.
 func TestExecEndsWithDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		states := []container.ExecInspect{}
-		for range 15 { // more than there is time for
-			states = append(states, container.ExecInspect{Pid: 7, Running: true})
-		}
-		e := &execEngine{states: states}
+		e := &execEngine{ends: time.Now().Add(time.Second)}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		context.AfterFunc(ctx, func() { e.states = []container.ExecInspect{{Pid: 7, ExitCode: 5}} })
-		time.AfterFunc(time.Second-time.Nanosecond, func() { e.states = []container.ExecInspect{{Pid: 7, ExitCode: 5}} })
 		res, err := New(e).ExecSync(ctx, workloadID, []string{"x"}, ExecSyncOptions{})
 		if err != nil || res.ExitCode != 5 {
 			t.Errorf("%+v, %v", res, err)
