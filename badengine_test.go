@@ -541,6 +541,9 @@ type badCall struct {
 	// and sparing is what comes of it.
 	spared  []int
 	sparing error
+	// settled are the requests after which all is done: what they would tell
+	// is asked for once more when the caller has left.
+	settled []int
 }
 
 // badCalls has every method of Runtime that talks to the engine.
@@ -589,11 +592,11 @@ var badCalls = []badCall{
 	{method: "Exec", op: "exec", run: func(ctx context.Context, r *Runtime) error {
 		code, err := r.Exec(ctx, badRunningID, ExecOptions{Command: []string{"x"}})
 		return badValue(code == 3, err)
-	}},
+	}, settled: []int{3}},
 	{method: "ExecSync", op: "exec", run: func(ctx context.Context, r *Runtime) error {
 		res, err := r.ExecSync(ctx, badRunningID, []string{"x"}, ExecSyncOptions{})
 		return badValue(res.ExitCode == 3, err)
-	}},
+	}, settled: []int{3}},
 	{method: "Attach", op: "attach", run: func(ctx context.Context, r *Runtime) error {
 		return r.Attach(ctx, badRunningID, AttachOptions{Stdout: io.Discard})
 	}},
@@ -1170,6 +1173,9 @@ func TestCallerEndsCall(t *testing.T) {
 		if !e.listener.isQuiet(badPatience) {
 			t.Errorf("%s: a connection stays open", what)
 		}
+		if err == nil && slices.Contains(call.settled, n) {
+			return
+		}
 		if !errors.Is(err, want) || errors.Is(err, ErrTimeout) {
 			t.Errorf("%s: got %v; want %v", what, err, want)
 			return
@@ -1606,6 +1612,7 @@ func TestSparseAnswers(t *testing.T) {
 						body = tt.spoil(body)
 						asked.Store(true)
 					}
+					maps.Copy(w.Header(), rec.Header())
 					w.WriteHeader(rec.Code)
 					io.WriteString(w, body)
 				})

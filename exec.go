@@ -517,7 +517,7 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 		case err != nil:
 			e.Reason = fmt.Sprintf("it cannot be looked at: %v", err)
 			return -1, e
-		case !st.Running && all && isContextError(why):
+		case !st.Running && all && (isContextError(why) || ctx.Err() != nil):
 			return x.finish(limit, st)
 		case !st.Running && (all || st.Pid != 0 || st.ExitCode != 0):
 			e.Running = false
