@@ -23,6 +23,8 @@ import (
 // [ContainerStatser], [ContainerSizer], [ImageLoader] or [DiskUsager], the
 // Runtime's methods that need them work; otherwise they return
 // [ErrUnsupported]. *client.Client and fake.Docker implement all of them.
+// [ExecKiller] and [PodDialer] are for engines that are not processes of a
+// machine, as fake.Docker.
 type DockerInterface interface {
 	ContainerAPI
 	ExecAPI

@@ -73,8 +73,9 @@ var (
 	// ErrMemoryInUse: a running container uses more memory than the limit
 	// that an update would give it. Class FailedPrecondition.
 	ErrMemoryInUse = newSentinel("more memory is in use", errdefs.ErrFailedPrecondition)
-	// ErrCannotRun: the container's executable is missing, is not one, or
-	// may not be executed. Class InvalidArgument.
+	// ErrCannotRun: the executable of a container or an exec is missing, is
+	// not one, or may not be executed; or the user or directory of an exec is
+	// not there. Class InvalidArgument.
 	ErrCannotRun = newSentinel("executable cannot be run", errdefs.ErrInvalidArgument)
 	// ErrAlreadyRan: the container has run before, or failed to start. A kubelet never starts
 	// one again in place but creates the next attempt; [WithRestart] allows
@@ -212,6 +213,7 @@ const (
 	verbRemove                // remove a container
 	verbUpdate                // update a container
 	verbImage                 // inspect, remove, history: the target is an image
+	verbExec                  // create, start, attach, inspect an exec: the target is its container
 )
 
 // conflictText finds the holder of a name in an engine's refusal. Docker up
@@ -303,6 +305,15 @@ func classify(v verb, target string, err error) error {
 		// In runc's words and in the kernel's.
 		if has("unable to set memory limit to") && has("usage") || has("limit_in_bytes: device or resource busy") {
 			return as(ErrMemoryInUse)
+		}
+	case verbExec:
+		switch {
+		case has("no such exec", "exec session"):
+			return as(ErrBadAnswer) // the engine has lost it, most often with its container
+		case has("is paused"):
+			return as(ErrPaused)
+		case cannotRun(text):
+			return &classified{ErrCannotRun, ErrCannotRun.Error() + ": " + bounded(execText(err.Error()))}
 		}
 	case verbImage:
 		if errdefs.IsNotFound(err) || has("no such image", "image not known", "unrecognized image id") {

@@ -396,13 +396,13 @@ func (r *Runtime) gcContainer(ctx context.Context, s container.Summary) (c GCCon
 	case err != nil:
 		return c, err // and its end is not known
 	}
-	c.State, c.FinishedAt, err = endOf(info)
+	c.State, c.FinishedAt, err = finishOf(info)
 	return c, err
 }
 
-// endOf reads a container's state and when it ended. A time that cannot be
+// finishOf reads a container's state and when it ended. A time that cannot be
 // read is an error, and zero.
-func endOf(info container.InspectResponse) (State, time.Time, error) {
+func finishOf(info container.InspectResponse) (State, time.Time, error) {
 	var unread []string
 	o := stateOf(stateFromInspect(info, func(s string) {
 		if !strings.HasPrefix(s, "State.StartedAt") {
@@ -435,7 +435,7 @@ func (r *Runtime) collect(ctx context.Context, removal GCRemoval, wanted func(st
 	case err != nil:
 		return false, "", err
 	}
-	state, finished, err := endOf(info)
+	state, finished, err := finishOf(info)
 	if err != nil {
 		return false, "", err
 	}

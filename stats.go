@@ -150,7 +150,7 @@ func (r *Runtime) ContainerStats(ctx context.Context, id string) (st ContainerSt
 		return ContainerStats{}, err
 	}
 	if status.State != StateRunning {
-		return ContainerStats{}, notRunning(status.State)
+		return ContainerStats{}, noStatsIn(status.State)
 	}
 	st.Container = status.Container
 	st.Usage, st.Networks, err = r.readUsage(ctx, info.ID)
@@ -160,7 +160,7 @@ func (r *Runtime) ContainerStats(ctx context.Context, id string) (st ContainerSt
 	return st, nil
 }
 
-func notRunning(s State) error { return fmt.Errorf("%w: it is %s", ErrNotRunning, s) }
+func noStatsIn(s State) error { return fmt.Errorf("%w: it is %s", ErrNotRunning, s) }
 
 // ListContainerStats reads what the running containers that f selects use, a
 // few at a time, each with a deadline of its own, so that one that hangs does
@@ -253,7 +253,7 @@ func (r *Runtime) SandboxStats(ctx context.Context, id string) (st SandboxStats,
 	case len(failed) > 0:
 		return SandboxStats{}, failed[0]
 	}
-	return SandboxStats{}, notRunning(stateOf(stateFromInspect(info, func(string) {})).state)
+	return SandboxStats{}, noStatsIn(stateOf(stateFromInspect(info, func(string) {})).state)
 }
 
 // ListSandboxStats reads what the pods use whose sandboxes f selects and are
@@ -462,7 +462,7 @@ func (r *Runtime) whyNoStats(ctx context.Context, id string) error {
 	if st := info.State; st != nil && st.Running && !st.Restarting {
 		return &classified{ErrBadAnswer, "the engine has no statistics of a container that runs"}
 	}
-	return notRunning(stateOf(stateFromInspect(info, func(string) {})).state)
+	return noStatsIn(stateOf(stateFromInspect(info, func(string) {})).state)
 }
 
 // usageOf reads an engine's answer. machine is the memory of its machine, as

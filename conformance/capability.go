@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -141,6 +142,15 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	"sizes": implements[dockpod.ContainerSizer],
 	// The engine sees the files of this machine.
 	"local files": localFiles,
+	// The process of an exec can be killed: by the engine, or by root on its
+	// host.
+	"killing execs": func(t *testing.T, w *world) bool {
+		return implements[dockpod.ExecKiller](t, w) || isHost(t, w)
+	},
+	// A pod's localhost can be reached: likewise.
+	"pods' localhost": func(t *testing.T, w *world) bool {
+		return implements[dockpod.PodDialer](t, w) || isHost(t, w)
+	},
 }
 
 func implements[I any](_ *testing.T, w *world) bool {
@@ -151,6 +161,12 @@ func implements[I any](_ *testing.T, w *world) bool {
 func localFiles(_ *testing.T, w *world) bool {
 	remote, ok := w.docker.(interface{ DaemonHost() string })
 	return !ok || strings.HasPrefix(remote.DaemonHost(), "unix://")
+}
+
+// isHost tells whether this is root on the engine's host.
+func isHost(t *testing.T, w *world) bool {
+	_, remote := w.docker.(interface{ DaemonHost() string })
+	return remote && localFiles(t, w) && os.Geteuid() == 0 && runtime.GOOS == "linux"
 }
 
 func notPodman(t *testing.T, w *world) bool { return !w.isPodman(t) }

@@ -55,6 +55,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Probe", probeCases},
 		{"Stats", statsCases},
 		{"GC", gcCases},
+		{"Exec", execCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -94,6 +95,12 @@ func onFake(p *fake.Process) int {
 		Use: func(anon, file int64) (func(), error) {
 			p.SetUsage(fake.Usage{Cores: 0.001, Anon: anon, InactiveFile: file, Writes: 1 << 20, WritableLayer: file})
 			return func() {}, nil
+		},
+		Size: p.TerminalSize,
+		Spawn: func(args ...string) (func() int, error) {
+			child := *p
+			child.Args = append([]string{p.Args[0]}, args...)
+			return func() int { return onFake(&child) }, nil
 		},
 	})
 }

@@ -18,8 +18,6 @@ import (
 	"github.com/dockpod/dockpod"
 )
 
-const mib = 1 << 20
-
 // statsCases are about what containers and pods use.
 var statsCases = []testCase{
 	{"a running container has stats, of the engine's time and with its identity", func(t *testing.T, w *world) {

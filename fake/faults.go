@@ -31,6 +31,8 @@ const (
 	OpContainerExecAttach  Op = "ContainerExecAttach"
 	OpContainerExecInspect Op = "ContainerExecInspect"
 	OpContainerExecResize  Op = "ContainerExecResize"
+	OpContainerExecKill    Op = "ContainerExecKill"
+	OpContainerDial        Op = "ContainerDial"
 	OpImageInspect         Op = "ImageInspect"
 	OpImageList            Op = "ImageList"
 	OpImagePull            Op = "ImagePull"

@@ -273,3 +273,15 @@ func (d *Docker) TerminalSize(id string) container.ResizeOptions {
 	}
 	return d.must(id).size
 }
+
+// TerminalSizes returns all the sizes that an exec's terminal was given, in
+// order. It panics if there is no such exec.
+func (d *Docker) TerminalSizes(execID string) []container.ResizeOptions {
+	d.lock()
+	defer d.mu.Unlock()
+	x, ok := d.execs[execID]
+	if !ok {
+		panic("fake: no exec " + execID)
+	}
+	return slices.Clone(x.sizes)
+}

@@ -30,6 +30,8 @@ type World struct {
 	Dial     func(port string) (net.Conn, error)
 	Look     func(questions []string) *Report                   // nil: it is no process
 	Use      func(anon, file int64) (release func(), err error) // takes bytes of memory and of page cache
+	Size     func() (width, height uint)                        // of the terminal
+	Spawn    func(args ...string) (wait func() int, err error)  // this program again
 }
 
 // Main runs one command and returns the exit code:
@@ -164,6 +166,9 @@ func Main(w World) int {
 		line, err := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprint(w.Stdout, line)
 		return code(w, err)
+	}
+	if code, ok := execMain(w, arg); ok {
+		return code
 	}
 	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
 	return 64

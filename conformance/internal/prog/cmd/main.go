@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -32,6 +33,8 @@ func main() {
 		Dial:   func(port string) (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+port) },
 		Look:   prog.Look,
 		Use:    use,
+		Size:   terminalSize,
+		Spawn:  spawn,
 	}))
 }
 
@@ -50,4 +53,14 @@ func use(anon, file int64) (release func(), err error) {
 		}
 	}
 	return func() { runtime.KeepAlive(memory) }, f.Sync()
+}
+
+// spawn runs this program as a child.
+func spawn(args ...string) (wait func() int, err error) {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() int { _ = cmd.Wait(); return cmd.ProcessState.ExitCode() }, nil
 }
