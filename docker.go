@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
@@ -20,7 +21,7 @@ import (
 //
 // An engine may offer more: where the value also implements
 // [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater],
-// [ImageLoader] or [DiskUsager], the Runtime's methods that need them work; otherwise they
+// [EventSource], [ImageLoader] or [DiskUsager], the Runtime's methods that need them work; otherwise they
 // return [ErrUnsupported]. *client.Client and fake.Docker implement all of
 // them.
 type DockerInterface interface {
@@ -97,6 +98,12 @@ type ContainerUpdater interface {
 	ContainerUpdate(ctx context.Context, containerID string, updateConfig container.UpdateConfig) (container.UpdateResponse, error)
 }
 
+// EventSource is implemented by an engine that tells what happens to its
+// containers and images. [Runtime.Watch] and [Runtime.Mirror] need it.
+type EventSource interface {
+	Events(ctx context.Context, options events.ListOptions) (<-chan events.Message, <-chan error)
+}
+
 // ImageLoader is implemented by an engine that takes an image from an
 // archive. The built-in sandbox image needs it; without it
 // [WithSandboxImage] has to name one.
@@ -118,6 +125,7 @@ var _ interface {
 	ContainerKiller
 	ContainerPauser
 	ContainerUpdater
+	EventSource
 	ImageLoader
 	DiskUsager
 } = (*client.Client)(nil)

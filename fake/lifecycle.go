@@ -72,7 +72,9 @@ func (d *Docker) start(c *ctr) error {
 	c.pid = d.newPid()
 	c.started = d.now().UTC()
 	c.health = c.cfg.Healthcheck != nil && len(c.cfg.Healthcheck.Test) > 0 && c.cfg.Healthcheck.Test[0] != "NONE"
+	c.healthStatus = ""
 	c.main = t
+	d.containerEvent(c, "start")
 	d.run(t)
 	return nil
 }
@@ -214,6 +216,10 @@ func (d *Docker) exited(c *ctr, code int) {
 		d.execEnded(x, 128+sigKILL)
 	}
 	d.disconnect(c)
+	if c.oom {
+		d.containerEvent(c, "oom")
+	}
+	d.containerEvent(c, "die", "exitCode", decimal(code))
 	c.logs.end(d.now())
 	c.console.end()
 	if c.stdin != nil {
@@ -262,6 +268,7 @@ func (c *ctr) freezeOutput(yes bool) {
 // thaw lets a paused container go on.
 func (d *Docker) thaw(c *ctr) {
 	c.paused = false
+	d.containerEvent(c, "unpause")
 	c.freezeOutput(false)
 	t := c.main
 	pending := t.pending
@@ -273,6 +280,9 @@ func (d *Docker) thaw(c *ctr) {
 
 // send is a kill request: the signal that stops a container thaws it too.
 func (d *Docker) send(c *ctr, n int) {
+	if c.running {
+		d.containerEvent(c, "kill", "signal", decimal(n))
+	}
 	if n == sigKILL {
 		if c.main != nil && c.main.unkillable {
 			return
@@ -392,9 +402,26 @@ func (d *Docker) ContainerStop(ctx context.Context, containerID string, o contai
 		if c.running && grace > 0 {
 			d.spawn(func() { d.killAfter(c, event, grace) })
 		}
+		if !c.running {
+			d.containerEvent(c, "stop")
+			d.mu.Unlock()
+			return nil
+		}
+		d.spawn(func() { d.tellStop(c, event) })
 		d.mu.Unlock()
 		return d.await(ctx, OpContainerStop, event)
 	})
+}
+
+// tellStop tells that a stop is done, after its container has ended.
+func (d *Docker) tellStop(c *ctr, e *event) {
+	select {
+	case <-e.done:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.containerEvent(c, "stop")
+	case <-d.down:
+	}
 }
 
 // killAfter kills a container that has not ended by then.
@@ -424,6 +451,7 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 			return none, Conflict("Container %s is already paused", c.id)
 		}
 		c.paused = true
+		d.containerEvent(c, "pause")
 		c.freezeOutput(true)
 		return none, nil
 	})
@@ -527,6 +555,7 @@ func (d *Docker) forget(c *ctr) {
 		delete(d.execs, id)
 	}
 	c.console.end()
+	d.containerEvent(c, "destroy")
 	if d.Root != "" {
 		_ = os.RemoveAll(filepath.Join(d.Root, "containers", c.id))
 	}
@@ -578,6 +607,7 @@ func (d *Docker) ContainerResize(ctx context.Context, containerID string, o cont
 			return none, Conflict("Container %s is not running", c.id)
 		}
 		c.size = o
+		d.containerEvent(c, "resize", "height", decimal(int(o.Height)), "width", decimal(int(o.Width)))
 		d.signal(c, signals["WINCH"])
 		return none, nil
 	})
@@ -598,6 +628,7 @@ func (d *Docker) ContainerUpdate(ctx context.Context, containerID string, u cont
 			return none, Conflict("Cannot update container %s: %s", c.id, err)
 		}
 		c.freeze()
+		d.containerEvent(c, "update")
 		return container.UpdateResponse{}, nil
 	})
 }

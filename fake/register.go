@@ -16,6 +16,7 @@ var _ interface {
 	dockpod.ContainerKiller
 	dockpod.ContainerPauser
 	dockpod.ContainerUpdater
+	dockpod.EventSource
 	dockpod.ImageLoader
 	dockpod.DiskUsager
 } = (*Docker)(nil)
