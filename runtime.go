@@ -70,6 +70,7 @@ type options struct {
 	apiVersion     string
 	keyring        Keyring
 	pullLimit      int
+	relist         time.Duration
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
