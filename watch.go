@@ -3,6 +3,7 @@ package dockpod
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -153,6 +154,13 @@ func (w *watcher) synced(listed time.Time) {
 func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool {
 	// What is found at the very beginning has no event to wait for, unless
 	// the engine was asked to replay some.
+	if l.gone && rec.told.phase == phaseNone && (w.up || w.floor.IsZero()) {
+		i := slices.IndexFunc(msgs, func(m happening) bool { return m.action == "create" })
+		if i < 0 {
+			return true // it came and went in a gap, and somebody saw half of it
+		}
+		msgs = slices.Concat(msgs[i:i+1], msgs[:i], msgs[i+1:])
+	}
 	first := !w.up && rec.look == nil && len(msgs) == 0 && w.floor.IsZero()
 	told, settled := rec.told.advance(msgs, l, settle || first, time.Now())
 	for _, e := range told {
@@ -296,8 +304,10 @@ func (a *account) advance(msgs []happening, l *look, settle bool, now time.Time)
 			if a.phase != phaseRunning && !began.IsZero() && !began.Equal(a.started) && notAfter(began, m.at) {
 				run(began, began, true, true) // its start was not told
 			}
-			switch {
-			case a.phase == phaseRunning, a.phase == phaseCreated, a.phase == phaseNone && l.gone:
+			if a.phase == phaseCreated {
+				run(m.at, m.at, false, true) // likewise, and when is not known
+			}
+			if a.phase == phaseRunning || a.phase == phaseNone && l.gone {
 				exit(m.at, m.code, false)
 			}
 		case "oom":
