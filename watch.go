@@ -286,7 +286,10 @@ func (a *account) advance(msgs []happening, l *look, settle bool, now time.Time)
 	for _, m := range msgs {
 		switch m.action {
 		case "create":
-			create(m.at, false)
+			if a.phase == phaseNone {
+				create(m.at, false)
+				a.name = "/" + m.attrs["name"] // the look shows a later one, perhaps
+			}
 		case "start":
 			switch {
 			case !a.started.IsZero() && began.Equal(a.started), // told

@@ -1,0 +1,237 @@
+package dockpod_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+
+	"github.com/dockpod/dockpod"
+	"github.com/dockpod/dockpod/fake"
+)
+
+// mirrored is a fake engine with n containers and a Mirror of it.
+func mirrored(t testing.TB, n int) (*fake.Docker, *dockpod.Runtime, *dockpod.Mirror) {
+	d := &fake.Docker{}
+	t.Cleanup(func() { d.Close() })
+	d.AddImage("app:1")
+	rt := dockpod.New(d, dockpod.WithOwner("m"))
+	for i := range n {
+		_, err := rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: fmt.Sprint("app", i), Image: "app:1", Labels: map[string]string{"i": fmt.Sprint(i % 10)}},
+			dockpod.SandboxConfig{Name: fmt.Sprint("pod", i%4), Namespace: "ns", UID: fmt.Sprint("uid", i%4)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := rt.Mirror(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return d, rt, m
+}
+
+func TestMirrorReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, rt, m := mirrored(t, 40)
+		all := m.Statuses()
+		for _, f := range []dockpod.Filter{
+			{}, {Labels: map[string]string{"i": "3"}}, {UID: "uid2"}, {State: dockpod.StateRunning}, {LabelKeys: []string{"none"}},
+			{ID: all[7].ID}, {ID: all[7].ID[:12], IDPrefix: true}, {ID: "none"}, {SandboxID: "none"},
+			{Labels: map[string]string{"i": "3", dockpod.LabelPodName: "pod3"}}, {Labels: map[string]string{"none": ""}},
+		} {
+			want, err := rt.ListContainers(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := m.ListContainers(t.Context(), f)
+			if err != nil || len(got) != len(want) {
+				t.Fatalf("%+v: %d containers, %v; want %d", f, len(got), err, len(want))
+			}
+			for i := range got {
+				if f.ID == "" && len(f.Labels) == 0 && got[i].CreatedAt.Before(got[max(i, 1)-1].CreatedAt.Add(-time.Hour)) || got[i].ID == "" {
+					t.Errorf("%+v: order", f)
+				}
+			}
+		}
+		for _, f := range []dockpod.Filter{{State: "x"}, {IDPrefix: true}, {ID: "", IDPrefix: true}} {
+			if _, err := m.ListContainers(t.Context(), f); err == nil {
+				t.Errorf("%+v is accepted", f)
+			}
+		}
+		asked := 0
+		d.Before = func(context.Context, fake.Op, string) error { asked++; return nil }
+		time.Sleep(50 * time.Second)
+		if _, err := m.ContainerStatus(t.Context(), "none"); !errors.Is(err, dockpod.ErrContainerNotFound) {
+			t.Errorf("error is %v", err)
+		}
+		if _, err := m.SandboxStatus(t.Context(), all[0].ID); !errors.Is(err, dockpod.ErrNotManaged) {
+			t.Errorf("error is %v", err)
+		}
+		if st, err := m.ContainerStatus(t.Context(), all[0].ID); err != nil || st.ID != all[0].ID || m.Status(all[0].ID) != all[0] {
+			t.Errorf("%v, %v", st.ID, err)
+		}
+		if asked != 0 {
+			t.Errorf("%d requests while nothing happened", asked)
+		}
+	})
+}
+
+func TestMirrorFreshness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _, m := mirrored(t, 3)
+		id := m.Statuses()[0].ID
+		time.Sleep(time.Second) // the engine repeats its last events at the beginning
+		synctest.Wait()
+		if f := m.Freshness(); !f.Synced || f.Doubtful != 0 || f.Err != nil || f.Listed.IsZero() || time.Since(f.AsOf) > 0 {
+			t.Errorf("freshness %+v", f)
+		}
+
+		// One inspection hangs.
+		began := time.Now()
+		d.Before = func(ctx context.Context, op fake.Op, target string) error {
+			if op == fake.OpContainerInspect && target == id {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		_ = d.ContainerStart(t.Context(), id, container.StartOptions{})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if f := m.Freshness(); !f.Synced || f.Doubtful != 1 || !f.AsOf.Equal(began) {
+			t.Errorf("freshness %+v, want the doubt since %v", f, began)
+		}
+		if st := m.Status(id); st.State != dockpod.StateCreated {
+			t.Errorf("state is %v", st.State)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if err := m.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Sync beside a stuck inspection: %v", err)
+		}
+		cancel()
+		d.Before = nil
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f := m.Freshness(); f.Doubtful != 0 || f.Err != nil || m.Status(id).State != dockpod.StateRunning {
+			t.Errorf("freshness %+v", f)
+		}
+
+		// The engine is lost.
+		d.Before = fake.FailAlways(fake.OpEvents, fake.Internal("no events today"))
+		lost := time.Now()
+		d.CutEvents()
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if f := m.Freshness(); f.Synced || f.Err == nil || !f.AsOf.Equal(lost) {
+			t.Errorf("freshness %+v, want the loss at %v", f, lost)
+		}
+		if _, err := m.ContainerStatus(t.Context(), "none"); !errors.Is(err, dockpod.ErrNotReady) {
+			t.Errorf("error is %v", err)
+		}
+		d.Exit(id, 5)
+		if err := m.Sync(t.Context()); err != nil || m.Status(id).ExitCode != 5 {
+			t.Errorf("Sync without events: %v, %v", err, m.Status(id).State)
+		}
+		d.Before = nil
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f := m.Freshness(); !f.Synced || f.Err != nil {
+			t.Errorf("freshness %+v", f)
+		}
+		m.Close()
+		if f := m.Freshness(); f.Synced || f.Err == nil {
+			t.Errorf("freshness of a closed mirror %+v", f)
+		}
+		if err := m.Sync(t.Context()); !errors.Is(err, dockpod.ErrNotReady) {
+			t.Errorf("Sync of a closed mirror: %v", err)
+		}
+	})
+}
+
+func TestMirrorSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, rt, m := mirrored(t, 3)
+		d.Deliver = func(events.Message) (int, time.Duration) { return 0, 0 } // nothing is told
+		id := m.Statuses()[0].ID
+		_ = d.ContainerStart(t.Context(), id, container.StartOptions{})
+		if err := m.Sync(t.Context(), id); err != nil || m.Status(id).State != dockpod.StateRunning {
+			t.Errorf("Sync of one: %v, %v", err, m.Status(id).State)
+		}
+		made, err := rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: "new", Image: "app:1"}, dockpod.SandboxConfig{Name: "p", Namespace: "n", UID: "u"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = rt.RemoveContainer(t.Context(), id)
+		version, err := m.Changed(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Sync(t.Context()); err != nil || m.Status(made) == nil || m.Status(id) != nil {
+			t.Errorf("Sync of all: %v", err)
+		}
+		if next, err := m.Changed(t.Context(), version); err != nil || next <= version {
+			t.Errorf("version %d after %d, %v", next, version, err)
+		}
+		if err := m.Sync(t.Context(), "none"); err != nil || m.Status("none") != nil {
+			t.Errorf("Sync of none: %v", err)
+		}
+	})
+}
+
+// A Mirror fails to begin on an engine that does not answer.
+func TestMirrorBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fake.Docker{Before: fake.FailAlways(fake.OpContainerList, fake.Internal("no list"))}
+		defer d.Close()
+		if _, err := dockpod.New(d).Mirror(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		d.Before = fake.Block(fake.OpContainerList)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := dockpod.New(d).Mirror(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+func BenchmarkMirror(b *testing.B) {
+	_, _, m := mirrored(b, 1000)
+	id := m.Statuses()[500].ID
+	b.Run("Statuses", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = m.Statuses()
+		}
+	})
+	b.Run("Status", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = m.Status(id)
+		}
+	})
+	b.Run("ContainerStatus", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = m.ContainerStatus(b.Context(), id)
+		}
+	})
+	b.Run("ListContainers", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = m.ListContainers(b.Context(), dockpod.Filter{})
+		}
+	})
+	b.Run("ByLabel", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = m.ListContainers(b.Context(), dockpod.Filter{Labels: map[string]string{"i": "3"}})
+		}
+	})
+}
