@@ -39,6 +39,8 @@ func mirrored(t testing.TB, n int) (*fake.Docker, *dockpod.Runtime, *dockpod.Mir
 func TestMirrorReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, rt, m := mirrored(t, 40)
+		time.Sleep(time.Second) // the engine repeats its last events at the beginning
+		synctest.Wait()
 		all := m.Statuses()
 		for _, f := range []dockpod.Filter{
 			{}, {Labels: map[string]string{"i": "3"}}, {UID: "uid2"}, {State: dockpod.StateRunning}, {LabelKeys: []string{"none"}},

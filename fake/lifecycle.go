@@ -407,19 +407,21 @@ func (d *Docker) ContainerStop(ctx context.Context, containerID string, o contai
 			d.mu.Unlock()
 			return nil
 		}
-		d.spawn(func() { d.tellStop(c, event) })
+		stopped := newEvent()
+		d.spawn(func() { d.tellStop(c, event, stopped) })
 		d.mu.Unlock()
-		return d.await(ctx, OpContainerStop, event)
+		return d.await(ctx, OpContainerStop, stopped)
 	})
 }
 
 // tellStop tells that a stop is done, after its container has ended.
-func (d *Docker) tellStop(c *ctr, e *event) {
+func (d *Docker) tellStop(c *ctr, e, stopped *event) {
 	select {
 	case <-e.done:
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.containerEvent(c, "stop")
+		stopped.happen(e.code)
 	case <-d.down:
 	}
 }
