@@ -123,10 +123,29 @@ func (d *Dockerd) Stop(signal os.Signal) error {
 	}
 	select {
 	case <-d.exited:
-		return nil
+		return d.bury()
 	case <-time.After(2 * time.Minute):
 		return fmt.Errorf("dockerd does not end on %v", signal)
 	}
+}
+
+// bury removes the note of a containerd that died with a killed engine. Where
+// nobody reaps what is left of it, the next engine would take it for alive.
+func (d *Dockerd) bury() error {
+	file := filepath.Join(d.dir, "exec", "containerd", "containerd.pid")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil // a good end removes it
+	}
+	stat := filepath.Join("/proc", strings.TrimSpace(string(text)), "stat")
+	for range 100 {
+		state, err := os.ReadFile(stat)
+		if err != nil || strings.Contains(string(state), ") Z ") {
+			return os.Remove(file)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil // it lives, and the next engine takes it over
 }
 
 // Close ends the engine and what it has left.
