@@ -63,17 +63,14 @@ type happening struct {
 // unknownExit is the exit code of a container whose end nobody saw.
 const unknownExit = -1
 
-// readMessage picks the events that matter. An exec's event holds its
+// readEvent picks the events that matter. An exec's event holds its
 // command, which goes no further.
-func readMessage(m events.Message) (happening, bool) {
+func readEvent(m events.Message) (happening, bool) {
 	at := time.Unix(m.Time, 0)
 	if m.TimeNano != 0 {
 		at = time.Unix(0, m.TimeNano)
 	}
 	out := happening{id: m.Actor.ID, at: at.UTC(), attrs: m.Actor.Attributes}
-	if out.id == "" {
-		out.id = m.ID
-	}
 	if m.Type == events.ImageEventType {
 		out.action = "image"
 		out.detail = string(m.Action)
@@ -143,7 +140,6 @@ type record struct {
 	look    *look       // the last; nil: none yet
 	pending []happening // not yet explained by a look; the oldest first
 	covered int         // how many of them the look under way covers
-	word    string      // the engine's word in the list that has it last
 
 	queued, busy, slow bool
 	again              bool      // wants one more look
@@ -393,7 +389,7 @@ func (f *feed) follow(since time.Time, seen *seenMessages) (last time.Time, err 
 			if !ok {
 				return last, io.ErrUnexpectedEOF
 			}
-			msg, ok := readMessage(m)
+			msg, ok := readEvent(m)
 			if !ok {
 				continue
 			}

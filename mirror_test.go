@@ -9,18 +9,15 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/events"
 
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/fake"
 )
 
 // mirrored is a fake engine with n containers and a Mirror of it.
-func mirrored(t testing.TB, n int) (*fake.Docker, *dockpod.Runtime, *dockpod.Mirror) {
-	d := &fake.Docker{}
-	t.Cleanup(func() { d.Close() })
-	d.AddImage("app:1")
-	rt := dockpod.New(d, dockpod.WithOwner("m"))
+func mirrored(t testing.TB, n int) (*faulty, *dockpod.Runtime, *dockpod.Mirror) {
+	d := newFaulty(t)
+	rt := dockpod.New(d.Docker, dockpod.WithOwner("m"))
 	for i := range n {
 		_, err := rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: fmt.Sprint("app", i), Image: "app:1", Labels: map[string]string{"i": fmt.Sprint(i % 10)}},
 			dockpod.SandboxConfig{Name: fmt.Sprint("pod", i%4), Namespace: "ns", UID: fmt.Sprint("uid", i%4)})
@@ -66,8 +63,7 @@ func TestMirrorReads(t *testing.T) {
 				t.Errorf("%+v is accepted", f)
 			}
 		}
-		asked := 0
-		d.Before = func(context.Context, fake.Op, string) error { asked++; return nil }
+		asked := d.count("")
 		time.Sleep(50 * time.Second)
 		if _, err := m.ContainerStatus(t.Context(), "none"); !errors.Is(err, dockpod.ErrContainerNotFound) {
 			t.Errorf("error is %v", err)
@@ -78,8 +74,8 @@ func TestMirrorReads(t *testing.T) {
 		if st, err := m.ContainerStatus(t.Context(), all[0].ID); err != nil || st.ID != all[0].ID || m.Status(all[0].ID) != all[0] {
 			t.Errorf("%v, %v", st.ID, err)
 		}
-		if asked != 0 {
-			t.Errorf("%d requests while nothing happened", asked)
+		if n := asked.Load(); n != 0 {
+			t.Errorf("%d requests while nothing happened", n)
 		}
 	})
 }
@@ -96,13 +92,13 @@ func TestMirrorFreshness(t *testing.T) {
 
 		// One inspection hangs.
 		began := time.Now()
-		d.Before = func(ctx context.Context, op fake.Op, target string) error {
+		d.fail(func(ctx context.Context, op fake.Op, target string) error {
 			if op == fake.OpContainerInspect && target == id {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		_ = d.ContainerStart(t.Context(), id, container.StartOptions{})
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
@@ -117,7 +113,7 @@ func TestMirrorFreshness(t *testing.T) {
 			t.Errorf("Sync beside a stuck inspection: %v", err)
 		}
 		cancel()
-		d.Before = nil
+		d.fail(nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if f := m.Freshness(); f.Doubtful != 0 || f.Err != nil || m.Status(id).State != dockpod.StateRunning {
@@ -125,7 +121,7 @@ func TestMirrorFreshness(t *testing.T) {
 		}
 
 		// The engine is lost.
-		d.Before = fake.FailAlways(fake.OpEvents, fake.Internal("no events today"))
+		d.fail(fake.FailAlways(fake.OpEvents, fake.Internal("no events today")))
 		lost := time.Now()
 		d.CutEvents()
 		time.Sleep(30 * time.Second)
@@ -140,7 +136,7 @@ func TestMirrorFreshness(t *testing.T) {
 		if err := m.Sync(t.Context()); err != nil || m.Status(id).ExitCode != 5 {
 			t.Errorf("Sync without events: %v, %v", err, m.Status(id).State)
 		}
-		d.Before = nil
+		d.fail(nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if f := m.Freshness(); !f.Synced || f.Err != nil {
@@ -159,7 +155,7 @@ func TestMirrorFreshness(t *testing.T) {
 func TestMirrorSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, rt, m := mirrored(t, 3)
-		d.Deliver = func(events.Message) (int, time.Duration) { return 0, 0 } // nothing is told
+		d.mute.Store(true)
 		id := m.Statuses()[0].ID
 		_ = d.ContainerStart(t.Context(), id, container.StartOptions{})
 		if err := m.Sync(t.Context(), id); err != nil || m.Status(id).State != dockpod.StateRunning {
@@ -189,15 +185,15 @@ func TestMirrorSync(t *testing.T) {
 // A Mirror fails to begin on an engine that does not answer.
 func TestMirrorBegin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &fake.Docker{Before: fake.FailAlways(fake.OpContainerList, fake.Internal("no list"))}
-		defer d.Close()
-		if _, err := dockpod.New(d).Mirror(t.Context()); err == nil {
+		d := newFaulty(t)
+		d.fail(fake.FailAlways(fake.OpContainerList, fake.Internal("no list")))
+		if _, err := dockpod.New(d.Docker).Mirror(t.Context()); err == nil {
 			t.Error("no error")
 		}
-		d.Before = fake.Block(fake.OpContainerList)
+		d.fail(fake.Block(fake.OpContainerList))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := dockpod.New(d).Mirror(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := dockpod.New(d.Docker).Mirror(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v", err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,22 +258,8 @@ func playHistory(t *testing.T, seed uint64, steps int) {
 	agent := dockpod.New(d, dockpod.WithOwner("prop"), dockpod.WithRestart())
 	stranger := dockpod.New(d, dockpod.WithOwner("other"))
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	account, done := follow(ctx, rt, time.Time{})
-	mirror, err := rt.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		mirror.Close()
-		cancel()
-		<-done
-	}()
-
 	// Faults concern the readers alone: what the history does works.
 	type quiet struct{}
-	acting := context.WithValue(ctx, quiet{}, true)
 	d.Before = func(ctx context.Context, op fake.Op, _ string) error {
 		if ctx.Value(quiet{}) != nil {
 			return nil
@@ -298,6 +285,20 @@ func playHistory(t *testing.T, seed uint64, steps int) {
 		}
 		return err
 	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	account, done := follow(ctx, rt, time.Time{})
+	acting := context.WithValue(ctx, quiet{}, true)
+	mirror, err := rt.Mirror(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		mirror.Close()
+		cancel()
+		<-done
+	}()
 
 	var ids, sandboxes []string
 	pods := map[string]dockpod.SandboxConfig{}
@@ -427,10 +428,51 @@ func playHistory(t *testing.T, seed uint64, steps int) {
 	quiesce(steps)
 }
 
+// faulty is a fake engine whose faults may change while it is used.
+type faulty struct {
+	*fake.Docker
+	fault atomic.Pointer[fake.Fault]
+	mute  atomic.Bool // no event is delivered
+}
+
+func newFaulty(t testing.TB) *faulty {
+	d := &faulty{Docker: &fake.Docker{}}
+	d.Before = func(ctx context.Context, op fake.Op, target string) error {
+		if f := d.fault.Load(); f != nil && *f != nil {
+			return (*f)(ctx, op, target)
+		}
+		return nil
+	}
+	d.Deliver = func(events.Message) (int, time.Duration) {
+		if d.mute.Load() {
+			return 0, 0
+		}
+		return 1, 0
+	}
+	d.AddImage("app:1")
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// fail makes calls fail; nil mends.
+func (d *faulty) fail(f fake.Fault) { d.fault.Store(&f) }
+
+// count counts the calls of op, or of all if it is empty.
+func (d *faulty) count(op fake.Op) *atomic.Int64 {
+	n := new(atomic.Int64)
+	d.fail(func(_ context.Context, o fake.Op, _ string) error {
+		if op == "" || o == op {
+			n.Add(1)
+		}
+		return nil
+	})
+	return n
+}
+
 // watched is a fake engine with a Watch on it, in a synctest bubble.
 type watched struct {
 	t       *testing.T
-	d       *fake.Docker
+	d       *faulty
 	rt      *dockpod.Runtime
 	account *model
 	cancel  context.CancelFunc
@@ -438,10 +480,8 @@ type watched struct {
 }
 
 func watchIn(t *testing.T, since time.Time, opts ...dockpod.Option) *watched {
-	w := &watched{t: t, d: &fake.Docker{}}
-	w.d.AddImage("app:1")
-	w.rt = dockpod.New(w.d, append([]dockpod.Option{dockpod.WithOwner("w")}, opts...)...)
-	t.Cleanup(func() { w.d.Close() })
+	w := &watched{t: t, d: newFaulty(t)}
+	w.rt = dockpod.New(w.d.Docker, append([]dockpod.Option{dockpod.WithOwner("w")}, opts...)...)
 	w.begin(since)
 	t.Cleanup(w.end)
 	return w
@@ -599,13 +639,7 @@ func TestWatch(t *testing.T) {
 			id := w.create("app")
 			w.start(id)
 			w.pass(time.Second)
-			asked := 0
-			w.d.Before = func(_ context.Context, op fake.Op, _ string) error {
-				if op == fake.OpContainerInspect {
-					asked++
-				}
-				return nil
-			}
+			asked := w.d.count(fake.OpContainerInspect)
 			foreign, _ := w.d.ContainerCreate(w.t.Context(), &container.Config{Image: "app:1"}, nil, nil, nil, "foreign")
 			w.start(foreign.ID)
 			exec, err := w.d.ContainerExecCreate(w.t.Context(), id, container.ExecOptions{Cmd: []string{"/secret"}})
@@ -614,8 +648,8 @@ func TestWatch(t *testing.T) {
 			}
 			_ = w.d.ContainerExecStart(w.t.Context(), exec.ID, container.ExecStartOptions{Detach: true})
 			w.pass(30 * time.Second)
-			if asked != 0 {
-				w.t.Errorf("%d inspections", asked)
+			if n := asked.Load(); n != 0 {
+				w.t.Errorf("%d inspections", n)
 			}
 			w.want("", "synced created started")
 		}},
@@ -634,19 +668,19 @@ func TestWatch(t *testing.T) {
 		{"a stuck inspection delays its own container alone", func(w *watched) {
 			stuck, free := w.create("stuck"), w.create("free")
 			w.pass(time.Second)
-			w.d.Before = func(ctx context.Context, op fake.Op, target string) error {
+			w.d.fail(func(ctx context.Context, op fake.Op, target string) error {
 				if op == fake.OpContainerInspect && target == stuck {
 					<-ctx.Done()
 					return ctx.Err()
 				}
 				return nil
-			}
+			})
 			w.start(stuck)
 			w.start(free)
 			w.pass(time.Second)
 			w.want(stuck, "created")
 			w.want(free, "created started")
-			w.d.Before = nil
+			w.d.fail(nil)
 			w.pass(time.Minute)
 			w.want(stuck, "created started")
 		}},
@@ -723,13 +757,13 @@ func TestWatchOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watchIn(t, time.Time{})
 		down := fmt.Errorf("dial: %w", io.EOF)
-		w.d.Before = func(context.Context, fake.Op, string) error { return down }
+		w.d.fail(func(context.Context, fake.Op, string) error { return down })
 		w.d.CutEvents()
 		w.pass(time.Minute)
 		if n := len(w.account.errs); n == 0 || n > 3 {
 			t.Errorf("%d errors of one outage: %v", n, w.account.errs)
 		}
-		w.d.Before = nil
+		w.d.fail(nil)
 		id := w.create("app")
 		w.pass(30 * time.Second)
 		w.want(id, "created")
