@@ -317,7 +317,7 @@ func (f *feed) step() bool {
 			f.enqueue(rec)
 		}
 	}
-	if !f.listDue.After(now) {
+	if !f.listing && !f.listDue.After(now) {
 		f.wantList = true
 	}
 	f.list()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,39 @@ func TestMirrorFreshness(t *testing.T) {
 		}
 		if err := m.Sync(t.Context()); !errors.Is(err, dockpod.ErrNotReady) {
 			t.Errorf("Sync of a closed mirror: %v", err)
+		}
+	})
+}
+
+// While nothing happens there is a list each minute, however long that takes.
+func TestMirrorIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _, m := mirrored(t, 20)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		var lists, inspections atomic.Int64
+		d.fail(func(_ context.Context, op fake.Op, _ string) error {
+			switch op {
+			case fake.OpContainerList:
+				lists.Add(1)
+			case fake.OpContainerInspect:
+				inspections.Add(1)
+			}
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		})
+		if err := m.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lists.Store(0)
+		inspections.Store(0)
+		time.Sleep(10*dockpod.DefaultRelist - time.Second)
+		if n := lists.Load(); n < 8 || n > 10 {
+			t.Errorf("%d lists in ten minutes", n)
+		}
+		// All of them are created, and may have failed to start.
+		if n := inspections.Load(); n > 10*20 {
+			t.Errorf("%d inspections in ten minutes", n)
 		}
 	})
 }
