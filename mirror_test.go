@@ -170,9 +170,14 @@ func TestMirrorIdle(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 			return nil
 		})
+		go func() { // an event while the list is under way
+			time.Sleep(10 * time.Millisecond)
+			d.MoveTag("app:2", "app:1")
+		}()
 		if err := m.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Second)
 		lists.Store(0)
 		inspections.Store(0)
 		time.Sleep(10*dockpod.DefaultRelist - time.Second)
