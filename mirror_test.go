@@ -167,7 +167,11 @@ func TestMirrorIdle(t *testing.T) {
 			case fake.OpContainerInspect:
 				inspections.Add(1)
 			}
-			time.Sleep(50 * time.Millisecond)
+			took := 13 * time.Millisecond
+			if op == fake.OpContainerList {
+				took = 50 * time.Millisecond // others end while it is under way
+			}
+			time.Sleep(took)
 			return nil
 		})
 		go func() { // an event while the list is under way
