@@ -347,13 +347,8 @@ func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, er
 func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Container, err error) {
 	ctx, end := r.begin(ctx, "list containers", "")
 	defer end(&err)
-	if f.IDPrefix && f.ID == "" {
-		return nil, &FieldError{"Filter.IDPrefix", "set without ID"}
-	}
-	switch f.State {
-	case "", StateCreated, StateRunning, StateExited, StateUnknown:
-	default:
-		return nil, &FieldError{"Filter.State", fmt.Sprintf("%q is no state", f.State)}
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	q := query{kind: TypeContainer, sandboxID: f.SandboxID, labels: f.Labels}
 	if !f.IDPrefix {
@@ -398,6 +393,17 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 		list = slices.DeleteFunc(list, func(c Container) bool { return c.State != f.State })
 	}
 	return list, nil
+}
+
+func (f Filter) check() error {
+	if f.IDPrefix && f.ID == "" {
+		return &FieldError{"Filter.IDPrefix", "set without ID"}
+	}
+	switch f.State {
+	case "", StateCreated, StateRunning, StateExited, StateUnknown:
+		return nil
+	}
+	return &FieldError{"Filter.State", fmt.Sprintf("%q is no state", f.State)}
 }
 
 func (f Filter) selectsID(id string) bool {

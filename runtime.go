@@ -83,6 +83,7 @@ type options struct {
 	pullLimit      int
 	hostRoot       string
 	warnings       func(Warning)
+	relist         time.Duration
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value

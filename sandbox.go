@@ -717,10 +717,8 @@ func addressesOf(n *container.NetworkSettings) []netip.Addr {
 func (r *Runtime) ListSandboxes(ctx context.Context, f SandboxFilter) (list []Sandbox, err error) {
 	ctx, end := r.begin(ctx, "list sandboxes", "")
 	defer end(&err)
-	switch f.State {
-	case "", SandboxReady, SandboxNotReady:
-	default:
-		return nil, &FieldError{"SandboxFilter.State", fmt.Sprintf("%q is no state", f.State)}
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	q := query{kind: TypeSandbox, id: f.ID, labels: maps.Clone(f.Labels)}
 	if f.UID != "" {
@@ -750,6 +748,14 @@ func (r *Runtime) ListSandboxes(ctx context.Context, f SandboxFilter) (list []Sa
 		list = append(list, sb)
 	}
 	return list, nil
+}
+
+func (f SandboxFilter) check() error {
+	switch f.State {
+	case "", SandboxReady, SandboxNotReady:
+		return nil
+	}
+	return &FieldError{"SandboxFilter.State", fmt.Sprintf("%q is no state", f.State)}
 }
 
 func (r *Runtime) sandboxFromSummary(s container.Summary) (Sandbox, error) {

@@ -34,6 +34,8 @@ func (w *world) has(t *testing.T, capability string) bool {
 var capabilities = map[string]func(*testing.T, *world) bool{
 	// The engine tells when a container ends.
 	"waiting": implements[dockpod.ContainerWaiter],
+	// The engine tells what happens.
+	"events": implements[dockpod.EventSource],
 	// The engine sends signals.
 	"signals": implements[dockpod.ContainerKiller],
 	// The engine freezes containers.

@@ -56,6 +56,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Stats", statsCases},
 		{"GC", gcCases},
 		{"Exec", execCases},
+		{"Watch", watchCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {

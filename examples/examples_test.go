@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(bin)
-		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent", "./top")
+		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent", "./top", "./watch")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 			return 1
@@ -111,6 +112,14 @@ func TestOnTheFake(t *testing.T) {
 			golden(t, test.example, run(t, test.example, append(test.args, "-engine", "fake://")...))
 		})
 	}
+}
+
+// What watch tells of its demo is the same each time; of two containers that
+// end together either may be the first.
+func TestWatchOnTheFake(t *testing.T) {
+	lines := strings.SplitAfter(run(t, "watch", "-engine", "fake://"), "\n")
+	slices.Sort(lines)
+	golden(t, "watch", strings.Join(lines, ""))
 }
 
 // Without an engine and without -engine, an example takes the fake and says so.

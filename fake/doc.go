@@ -55,9 +55,9 @@
 //
 // # What it does not do
 //
-//   - Events, renaming, committing, building, copying files.
-//   - Restart policies are kept and shown, not followed; health checks stay at
-//     "starting"; limits are checked and shown, not enforced.
+//   - Committing, building, copying files.
+//   - Restart policies are kept and shown, not followed; health checks come out
+//     by [Docker.SetHealth] alone; limits are checked and shown, not enforced.
 //   - Networks are addresses and ports on paper. Only the localhost of a pod
 //     carries bytes. An address to publish at that the host does not have is
 //     accepted.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 )
@@ -39,6 +40,12 @@ type Docker struct {
 	// FailOnce(OpContainerCreate, context.DeadlineExceeded) a container is
 	// made, and the answer is lost.
 	After Fault
+
+	// Deliver, if set, is asked how often and how late an event reaches a
+	// reader: (1, 0) is once and at once, (0, 0) never. Later ones overtake
+	// those that are late. It must not use the engine. The history keeps
+	// every event once.
+	Deliver func(events.Message) (copies int, delay time.Duration)
 
 	// Root, if not empty, is a directory where the engine keeps
 	// containers/<id>/<id>-json.log in Docker's json-file format, so that
@@ -100,6 +107,7 @@ type Docker struct {
 	absent        map[string]bool
 	startFailures []startFailure
 	programs      map[string]Program
+	events        eventLog
 
 	running sync.WaitGroup // goroutines of processes and streams
 	down    chan struct{}  // closed by Close

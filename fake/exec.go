@@ -56,6 +56,7 @@ func (d *Docker) ContainerExecCreate(ctx context.Context, containerID string, o 
 		d.execs[x.id] = x
 		c.execs[x.id] = x
 		c.allExecs = append(c.allExecs, x.id)
+		d.containerEvent(c, "exec_create: "+strings.Join(o.Cmd, " "), "execID", x.id)
 		return container.ExecCreateResponse{ID: x.id}, nil
 	})
 }
@@ -156,6 +157,7 @@ func (d *Docker) execStart(x *execution, to *conn, o container.ExecStartOptions)
 	x.started = true
 	close(x.ready)
 	c := x.c
+	d.containerEvent(c, "exec_start: "+strings.Join(x.opts.Cmd, " "), "execID", x.id)
 	t := d.newTask(c, x.opts.Cmd, cmp.Or(x.opts.User, c.cfg.User), x.opts.Tty, x.opts.Env)
 	t.exec, t.stdin = x, nil
 	t.console = newConsole(d, x.opts.Tty, nil)
@@ -236,6 +238,9 @@ func (d *Docker) execEnded(x *execution, code int) {
 		return
 	}
 	x.running, x.code = false, code
+	if x.pid != 0 {
+		d.containerEvent(x.c, "exec_die", "execID", x.id, "exitCode", decimal(code))
+	}
 	x.task.end()
 	x.task.console.end()
 	if x.task.stdin != nil {
@@ -313,6 +318,7 @@ func (d *Docker) ContainerAttach(ctx context.Context, containerID string, o cont
 			return none, unclassified("unable to upgrade to tcp, received %d", statusOf(err))
 		}
 		here, there := newConn("attach " + c.id[:12])
+		d.containerEvent(c, "attach")
 		d.attach(c, there, o)
 		return types.NewHijackedResponse(here, ""), nil
 	})

@@ -26,6 +26,7 @@ const (
 	OpContainerPause       Op = "ContainerPause"
 	OpContainerUnpause     Op = "ContainerUnpause"
 	OpContainerUpdate      Op = "ContainerUpdate"
+	OpContainerRename      Op = "ContainerRename"
 	OpContainerExecCreate  Op = "ContainerExecCreate"
 	OpContainerExecStart   Op = "ContainerExecStart"
 	OpContainerExecAttach  Op = "ContainerExecAttach"
@@ -43,6 +44,7 @@ const (
 	OpPing                 Op = "Ping"
 	OpInfo                 Op = "Info"
 	OpServerVersion        Op = "ServerVersion"
+	OpEvents               Op = "Events"
 )
 
 // Fault is what [Docker] calls around an operation. A non-nil error becomes

@@ -73,7 +73,9 @@ func (d *Docker) start(c *ctr) error {
 	c.started = d.now().UTC()
 	c.health = c.cfg.Healthcheck != nil && len(c.cfg.Healthcheck.Test) > 0 && c.cfg.Healthcheck.Test[0] != "NONE"
 	d.meterStart(c)
+	c.healthStatus = ""
 	c.main = t
+	d.containerEvent(c, "start")
 	d.run(t)
 	return nil
 }
@@ -216,6 +218,10 @@ func (d *Docker) exited(c *ctr, code int) {
 		d.execEnded(x, 128+sigKILL)
 	}
 	d.disconnect(c)
+	if c.oom {
+		d.containerEvent(c, "oom")
+	}
+	d.containerEvent(c, "die", "exitCode", decimal(code))
 	c.logs.end(d.now())
 	c.console.end()
 	if c.stdin != nil {
@@ -265,6 +271,7 @@ func (c *ctr) freezeOutput(yes bool) {
 func (d *Docker) thaw(c *ctr) {
 	d.countOn(c)
 	c.paused = false
+	d.containerEvent(c, "unpause")
 	c.freezeOutput(false)
 	t := c.main
 	pending := t.pending
@@ -276,6 +283,9 @@ func (d *Docker) thaw(c *ctr) {
 
 // send is a kill request: the signal that stops a container thaws it too.
 func (d *Docker) send(c *ctr, n int) {
+	if c.running {
+		d.containerEvent(c, "kill", "signal", decimal(n))
+	}
 	if n == sigKILL {
 		if c.main != nil && c.main.unkillable {
 			return
@@ -395,9 +405,28 @@ func (d *Docker) ContainerStop(ctx context.Context, containerID string, o contai
 		if c.running && grace > 0 {
 			d.spawn(func() { d.killAfter(c, event, grace) })
 		}
+		if !c.running {
+			d.containerEvent(c, "stop")
+			d.mu.Unlock()
+			return nil
+		}
+		stopped := newEvent()
+		d.spawn(func() { d.tellStop(c, event, stopped) })
 		d.mu.Unlock()
-		return d.await(ctx, OpContainerStop, event)
+		return d.await(ctx, OpContainerStop, stopped)
 	})
+}
+
+// tellStop tells that a stop is done, after its container has ended.
+func (d *Docker) tellStop(c *ctr, e, stopped *event) {
+	select {
+	case <-e.done:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.containerEvent(c, "stop")
+		stopped.happen(e.code)
+	case <-d.down:
+	}
 }
 
 // killAfter kills a container that has not ended by then.
@@ -428,6 +457,7 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 		}
 		d.countOn(c)
 		c.paused = true
+		d.containerEvent(c, "pause")
 		c.freezeOutput(true)
 		return none, nil
 	})
@@ -531,6 +561,7 @@ func (d *Docker) forget(c *ctr) {
 		delete(d.execs, id)
 	}
 	c.console.end()
+	d.containerEvent(c, "destroy")
 	if d.Root != "" {
 		_ = os.RemoveAll(filepath.Join(d.Root, "containers", c.id))
 	}
@@ -582,6 +613,7 @@ func (d *Docker) ContainerResize(ctx context.Context, containerID string, o cont
 			return none, Conflict("Container %s is not running", c.id)
 		}
 		c.size = o
+		d.containerEvent(c, "resize", "height", decimal(int(o.Height)), "width", decimal(int(o.Width)))
 		d.signal(c, signals["WINCH"])
 		return none, nil
 	})
@@ -608,6 +640,7 @@ func (d *Docker) ContainerUpdate(ctx context.Context, containerID string, u cont
 			return none, Internal("Cannot update container %s: runc did not terminate successfully: exit status 1: %v\n: unknown", c.id, err)
 		}
 		c.freeze()
+		d.containerEvent(c, "update")
 		return container.UpdateResponse{Warnings: warnings}, nil
 	})
 }

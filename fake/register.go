@@ -18,6 +18,7 @@ var _ interface {
 	dockpod.ContainerUpdater
 	dockpod.ContainerStatser
 	dockpod.ContainerSizer
+	dockpod.EventSource
 	dockpod.ImageLoader
 	dockpod.DiskUsager
 } = (*Docker)(nil)

@@ -124,7 +124,9 @@ func (d *Docker) DropImage(ref string) {
 func (d *Docker) MoveTag(tag, ref string) {
 	d.lock()
 	defer d.mu.Unlock()
-	d.bind(d.mustLookup(ref), mustParse(tag))
+	i := d.mustLookup(ref)
+	d.bind(i, mustParse(tag))
+	d.imageEvent(i, "tag", i.id, familiar(mustParse(tag)))
 }
 
 func (d *Docker) mustLookup(ref string) *img {
