@@ -642,6 +642,11 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err != nil {
 		return "", err
 	}
+	sc := &c.SecurityContext
+	sc.Seccomp = seccompOf(*sc, r.opts.seccomp)
+	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
+		return "", err
+	}
 	if sandboxID != "" {
 		info, err := r.inspect(ctx, sandboxID, TypeSandbox)
 		if errdefs.IsNotFound(err) {
@@ -653,7 +658,10 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 		if err := r.samePod(info, s); err != nil {
 			return "", err
 		}
-		site.sandboxID = info.ID
+		site.sandboxID, site.privileged = info.ID, r.mayPrivilege(info)
+		if err := r.sameNamespaces(info, s.Namespaces); err != nil {
+			return "", err
+		}
 		if s.RuntimeHandler == "" && info.HostConfig != nil {
 			s.RuntimeHandler = r.handlerOf(info.HostConfig.Runtime, info.Config.Labels)
 		}
@@ -715,6 +723,37 @@ func (r *Runtime) samePod(sandbox container.InspectResponse, s SandboxConfig) er
 	}
 	if n.Pod != s.Name || n.Namespace != s.Namespace || n.UID != s.UID {
 		return &FieldError{"sandboxID", fmt.Sprintf("is the sandbox of pod %s/%s (%s), not of %s/%s (%s)", n.Namespace, n.Pod, n.UID, s.Namespace, s.Name, s.UID)}
+	}
+	return nil
+}
+
+// mayPrivilege reports whether a sandbox was made for privileged containers.
+func (r *Runtime) mayPrivilege(sandbox container.InspectResponse) bool {
+	if m, ok := memoryOf(sandbox.Config.Labels); ok {
+		return m.Security.Privileged
+	}
+	return sandbox.HostConfig != nil && sandbox.HostConfig.Privileged
+}
+
+// sameNamespaces refuses to make a container for another network, IPC or users
+// than its sandbox has: on what a caller says of it depends whose host name a
+// container can change.
+func (r *Runtime) sameNamespaces(sandbox container.InspectResponse, s NamespaceOptions) error {
+	m, ok := memoryOf(sandbox.Config.Labels)
+	if !ok {
+		return nil
+	}
+	for _, ns := range []struct {
+		name     string
+		say, has NamespaceMode
+	}{
+		{"Network", cmp.Or(s.Network, NamespacePod), cmp.Or(m.Namespaces.Network, NamespacePod)},
+		{"IPC", cmp.Or(s.IPC, NamespacePod), cmp.Or(m.Namespaces.IPC, NamespacePod)},
+		{"User", s.userMode(), m.Namespaces.userMode()},
+	} {
+		if ns.say != ns.has {
+			return &FieldError{"SandboxConfig.Namespaces." + ns.name, fmt.Sprintf("%q; the sandbox was made with %q", ns.say, ns.has)}
+		}
 	}
 	return nil
 }

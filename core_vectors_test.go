@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +66,12 @@ var decidedOtherwise = map[string]string{
 	"security-context/050": "the node's IPC namespace is named directly; by way of the sandbox it is the same",
 	"security-context/055": "the node's IPC namespace is named directly; by way of the sandbox it is the same",
 	"security-context/074": "the separator of API 1.22, which is not supported",
+
+	"seccomp-apparmor/040": "a profile without a defaultAction is refused: engines run a container without seccomp for it",
+	"seccomp-apparmor/043": "a profile without a defaultAction is refused: engines run a container without seccomp for it",
+	"seccomp-apparmor/049": "a reference beside RuntimeDefault contradicts it",
+	"seccomp-apparmor/056": "the separator of API 1.22, which is not supported",
+	"seccomp-apparmor/062": "the separator of API 1.22, which is not supported",
 }
 
 // notHere names the operations of these files that other code answers, or
@@ -82,6 +90,9 @@ var notHere = map[string]string{
 	"security.pid_override":             "for engines before API 1.26, which are not supported",
 	"security.verify_non_root":          "the kubelet checks runAsNonRoot itself since CRI",
 	"security.add_option":               "the separator of API 1.22, which is not supported",
+	"seccomp.format_with_separator":     "the separator of API 1.22, which is not supported",
+	"seccomp.separator":                 "the separator of API 1.22, which is not supported",
+	"pods.status_with_network_plugin":   "there are no network plugins",
 	"pod.pid_mode":                      "of dockertools; security.container_namespaces asks the same",
 	"security.pid_override_with_switch": "for engines before API 1.26, which are not supported",
 }
@@ -89,7 +100,7 @@ var notHere = map[string]string{
 func TestCoreVectors(t *testing.T) {
 	seen := map[string]bool{}
 	for _, file := range []string{
-		"env", "mounts", "resources", "cgroup-parent", "timestamps", "container-state", "list-filter", "conflict-recovery", "sandbox", "security-context",
+		"env", "mounts", "resources", "cgroup-parent", "timestamps", "container-state", "list-filter", "conflict-recovery", "sandbox", "security-context", "seccomp-apparmor", "pods",
 	} {
 		for _, c := range loadVectors(t, file) {
 			seen[c.ID] = true
@@ -158,6 +169,9 @@ func coreDiff(t *testing.T, c vectorCase, got map[string]any) string {
 	var opts []cmp.Option
 	switch c.Compare {
 	case "":
+	case "set", "unordered":
+		opts = append(opts, cmp.FilterValues(func(a, b any) bool { return isEmpty(a) && isEmpty(b) }, cmp.Ignore()), cmpopts.SortSlices(func(a, b any) bool { return fmt.Sprint(a) < fmt.Sprint(b) }))
+	case "subset": // of an error's text, above
 	case "null-or-empty":
 		opts = append(opts, cmpopts.EquateEmpty(), cmp.FilterValues(func(a, b any) bool { return isEmpty(a) && isEmpty(b) }, cmp.Ignore()))
 		for k, w := range want {
@@ -515,6 +529,126 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		return map[string]any{"mode": strings.ToUpper(string(mode))}
 	},
 
+	"seccomp.container_opts_from_annotations": vectorAnnotations,
+	"seccomp.sandbox_opts_from_annotations":   vectorAnnotations,
+	"seccomp.created_container_has_opt": func(t *testing.T, c vectorCase) map[string]any {
+		opt := strings.Replace(vectorIn[struct{ Opt string }](t, c).Opt, ":", "=", 1)
+		opts := vectorAnnotations(t, c)["opts"].([]string)
+		return map[string]any{"present": slices.Contains(opts, opt)}
+	},
+	"seccomp.localhost_from_root": func(t *testing.T, c vectorCase) map[string]any {
+		in := vectorIn[struct {
+			Annotation       string
+			ProfileRootFiles map[string]string
+		}](t, c)
+		p, err := ParseSeccompProfile(in.Annotation)
+		if err != nil {
+			return failed(err)
+		}
+		return vectorSeccomp(t, p, writeFiles(t, t.TempDir(), in.ProfileRootFiles))
+	},
+	"seccomp.opts_from_path": func(t *testing.T, c vectorCase) map[string]any {
+		in := vectorIn[struct {
+			ProfilePath string
+			Files       map[string]string
+		}](t, c)
+		dir := writeFiles(t, t.TempDir(), in.Files)
+		p, err := ParseSeccompProfile(strings.ReplaceAll(in.ProfilePath, "$DIR", dir))
+		if err != nil {
+			return failed(err)
+		}
+		return vectorSeccomp(t, p, dir)
+	},
+	"seccomp.opts": func(t *testing.T, c vectorCase) map[string]any {
+		in := vectorIn[struct {
+			Profile *SecurityProfile
+			Files   map[string]string
+		}](t, c)
+		dir := writeFiles(t, t.TempDir(), in.Files)
+		p := in.Profile
+		if p == nil {
+			p = seccompOf(SecurityContext{}, &SecurityProfile{Type: ProfileUnconfined})
+		} else if p.Type == ProfileLocalhost { // the kubelet's word stands before the path
+			p.LocalhostRef = strings.ReplaceAll(strings.TrimPrefix(p.LocalhostRef, "localhost/"), "$DIR", dir)
+		}
+		return vectorSeccomp(t, p, "")
+	},
+	"apparmor.opts": func(t *testing.T, c vectorCase) map[string]any {
+		p, err := ParseAppArmorProfile(vectorIn[struct{ Profile string }](t, c).Profile)
+		if err != nil {
+			return failed(err)
+		}
+		return map[string]any{"opts": securityOpts(nil, p, false, nil, "")}
+	},
+	"sysctls.from_annotations": func(t *testing.T, c vectorCase) map[string]any {
+		m, err := SysctlsFromAnnotations(vectorIn[struct{ Annotations map[string]string }](t, c).Annotations)
+		if err != nil {
+			return failed(err)
+		}
+		return map[string]any{"sysctls": m}
+	},
+	"sandbox.security_opts": func(t *testing.T, c vectorCase) map[string]any {
+		in := vectorIn[struct {
+			Sandbox struct{ Name, Namespace, UID string }
+		}](t, c).Sandbox
+		req, err := buildSandbox(SandboxConfig{Name: in.Name, Namespace: in.Namespace, UID: in.UID}, "", fullSite())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return map[string]any{"opts": req.Host.SecurityOpt}
+	},
+	"pods.list": func(t *testing.T, c vectorCase) map[string]any {
+		in := vectorIn[struct {
+			All             bool
+			Running, Exited []struct{ ID, Name string }
+		}](t, c)
+		ours := map[string]string{LabelType: TypeContainer}
+		var entries []container.Summary
+		for _, e := range in.Running {
+			entries = append(entries, container.Summary{ID: e.ID, Names: []string{e.Name}, State: "running", Labels: ours})
+		}
+		for _, e := range in.Exited {
+			entries = append(entries, container.Summary{ID: e.ID, Names: []string{e.Name}, State: "exited", Labels: ours})
+		}
+		f := Filter{State: StateRunning}
+		if in.All {
+			f.State = ""
+		}
+		_, list := listed(t, f, entries...)
+		pods := map[string]map[string]any{}
+		for _, entry := range list {
+			n := entry.Name
+			if pods[n.UID] == nil {
+				pods[n.UID] = map[string]any{"uid": n.UID, "name": n.Pod, "namespace": n.Namespace, "containers": []any{}}
+			}
+			got := map[string]any{"id": entry.ID, "name": n.Container}
+			for _, e := range entries {
+				if old, err := ParseLegacyName(e.Names[0]); e.ID == entry.ID && err == nil && old.Hash != 0 {
+					got["name"], got["hash"] = old.Container, old.Hash
+				}
+			}
+			pods[n.UID]["containers"] = append(pods[n.UID]["containers"].([]any), got)
+		}
+		return map[string]any{"pods": slices.Collect(maps.Values(pods))}
+	},
+	"containers.running_of": func(t *testing.T, c vectorCase) map[string]any {
+		in := vectorIn[struct {
+			Containers map[string]bool
+			IDs        []string
+		}](t, c)
+		var entries []container.Summary
+		for _, id := range in.IDs {
+			state := map[bool]string{true: "running", false: "exited"}[in.Containers[id]]
+			entries = append(entries, container.Summary{ID: id, Names: []string{"/k8s_a_p_ns_u_0"}, State: state, Labels: map[string]string{LabelType: TypeContainer}})
+		}
+		_, list := listed(t, Filter{State: StateRunning}, entries...)
+		ids := []string{}
+		for _, entry := range list {
+			ids = append(ids, entry.ID)
+		}
+		return map[string]any{"ids": ids}
+	},
+
 	"security.container_user":                       vectorSecurity,
 	"security.host_config":                          vectorSecurity,
 	"security.container_host_config_and_namespaces": vectorSecurity,
@@ -628,6 +762,58 @@ func modes(h *container.HostConfig) map[string]any {
 		ipc = "" // of the sandbox: what its containers join
 	}
 	return map[string]any{"networkMode": h.NetworkMode, "ipcMode": ipc, "pidMode": h.PidMode, "utsMode": h.UTSMode}
+}
+
+// vectorAnnotations builds a container of a pod with these annotations, as an
+// agent did that left containers without one unconfined; or the sandbox, where
+// there is no container.
+func vectorAnnotations(t *testing.T, c vectorCase) map[string]any {
+	in := vectorIn[struct {
+		ContainerName string
+		Annotations   map[string]string
+	}](t, c)
+	seccomp, err := SeccompFromAnnotations(in.Annotations, in.ContainerName)
+	if err != nil {
+		return failed(err)
+	}
+	appArmor, err := AppArmorFromAnnotations(in.Annotations, in.ContainerName)
+	if err != nil {
+		return failed(err)
+	}
+	seccomp = seccompOf(SecurityContext{Seccomp: seccomp}, &SecurityProfile{Type: ProfileUnconfined})
+	return map[string]any{"opts": securityOpts(nil, appArmor, false, seccomp, "")}
+}
+
+// vectorSeccomp is what an engine is told of a seccomp profile.
+func vectorSeccomp(t *testing.T, p *SecurityProfile, root string) map[string]any {
+	t.Helper()
+	v := &validator{}
+	if v.profile("Seccomp", p, false); v.err() != nil {
+		return failed(v.err())
+	}
+	content := ""
+	if p != nil && p.Type == ProfileLocalhost {
+		var err error
+		if content, err = readSeccomp("Seccomp.LocalhostRef", root, p.LocalhostRef); err != nil {
+			return failed(err)
+		}
+	}
+	return map[string]any{"opts": securityOpts(nil, nil, false, p, content)}
+}
+
+// writeFiles writes files, with $DIR in a name for dir, and returns dir.
+func writeFiles(t *testing.T, dir string, files map[string]string) string {
+	t.Helper()
+	for name, text := range files {
+		name = filepath.Join(dir, strings.TrimPrefix(name, "$DIR"))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // vectorSecurity builds a container of a pod that has the namespaces which the

@@ -59,6 +59,7 @@ var coverageSamples = map[string][]sample{
 		{func(x *setting) { x.s.Namespaces.PID = NamespaceNode }, nil},
 		{func(x *setting) { x.c.SecurityContext.Namespaces.PID = NamespacePod }, nil},
 	},
+	"UserNamespace.Mode":   {{func(x *setting) { x.s.Namespaces.User = &UserNamespace{Mode: NamespaceNode} }, nil}},
 	"NamespaceOptions.IPC": {{func(x *setting) { x.s.Namespaces.IPC = NamespaceNode }, nil}},
 	"Ulimit.Name": {{
 		func(x *setting) { x.c.Ulimits[0].Name = "nproc" },
@@ -105,10 +106,17 @@ var coverageRefusals = map[string][]func(*setting){
 		x.c.SecurityContext.Capabilities = &Capabilities{AddAmbient: []string{"CHOWN"}}
 	}},
 	"SecurityContext.SupplementalGroupsPolicy": {func(x *setting) { x.c.SecurityContext.SupplementalGroupsPolicy = "Strict" }},
-	"SecurityProfile.Type": {func(x *setting) {
-		x.c.SecurityContext.Seccomp = &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "profile.json"}
+	"SecurityProfile.LocalhostRef": {func(x *setting) {
+		x.c.SecurityContext.Seccomp, x.site.seccomp = &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "profile.json"}, ""
 	}},
 	"NamespaceOptions.TargetID": {func(x *setting) { x.s.Namespaces.TargetID = workloadID }},
+	"UserNamespace.Mode":        {func(x *setting) { x.s.Namespaces.User = &UserNamespace{Mode: NamespacePod} }},
+	"UserNamespace.UIDs": {func(x *setting) {
+		x.s.Namespaces.User = &UserNamespace{Mode: NamespaceNode, UIDs: []IDMapping{{1, 2, 3}}}
+	}},
+	"UserNamespace.GIDs": {func(x *setting) {
+		x.s.Namespaces.User = &UserNamespace{Mode: NamespaceNode, GIDs: []IDMapping{{1, 2, 3}}}
+	}},
 }
 
 // built is what a pair of configurations asks of an engine: for the sandbox

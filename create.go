@@ -53,9 +53,11 @@ type createSite struct {
 	imageLabels   map[string]string
 	imageCommand  bool // the image brings an entrypoint or a command
 
-	sandboxID string // of a container; empty: none
-	network   string // of a sandbox: the engine's network
-	oomScore  *int   // of a sandbox
+	sandboxID  string // of a container; empty: none
+	privileged bool   // the sandbox of a container may hold privileged ones
+	seccomp    string // content of the Localhost profile
+	network    string // of a sandbox: the engine's network
+	oomScore   *int   // of a sandbox
 }
 
 // Validate checks all that can be checked without an engine. The error is a
@@ -145,15 +147,7 @@ func (s SandboxConfig) Validate() error {
 	}
 	v.dns(s.DNS)
 	v.ports(s)
-	for _, k := range slices.Sorted(maps.Keys(s.Sysctls)) {
-		if k == "" || strings.ContainsAny(k, " =\x00") {
-			v.bad(fmt.Sprintf("Sysctls[%q]", k), "not a sysctl's name")
-		}
-		v.text(fmt.Sprintf("Sysctls[%q]", k), k+"="+s.Sysctls[k])
-		if s.Namespaces.Network == NamespaceNode && strings.HasPrefix(k, "net.") {
-			v.bad(fmt.Sprintf("Sysctls[%q]", k), "would change the node's network")
-		}
-	}
+	v.sysctls(s)
 	v.cgroupPath("CgroupParent", s.CgroupParent)
 	switch {
 	case s.ShmSize < 0:
@@ -371,6 +365,10 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 	if err != nil {
 		v.add(err)
 	}
+	if c.SecurityContext.Privileged && site.sandboxID != "" && !site.privileged {
+		v.bad("SecurityContext.Privileged", "the sandbox was not made for privileged containers")
+	}
+	site.loaded(v, c.SecurityContext.Seccomp)
 	if c.ShmSize > 0 && (ns.IPC == NamespaceNode || site.sandboxID != "") {
 		v.bad("ShmSize", "/dev/shm is the pod's, or the node's: SandboxConfig.ShmSize sets the pod's")
 	}
@@ -436,7 +434,7 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 	}
 	h.Mounts, h.Binds = engineMounts(c.Mounts, site.features)
 	applyNamespaces(h, ns, site.sandboxID)
-	applySecurity(c.SecurityContext, req.Config, h)
+	applySecurity(c.SecurityContext, site.seccomp, req.Config, h)
 	if h.ShmSize == 0 && !h.IpcMode.IsContainer() && !h.IpcMode.IsHost() {
 		h.ShmSize = defaultShmSize
 	}
@@ -483,6 +481,7 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	v := &validator{}
 	gateResources(v, "Resources", s.Resources, site)
 	parent := v.cgroupParent("CgroupParent", site.cgroupDriver, s.CgroupParent)
+	site.loaded(v, s.SecurityContext.Seccomp)
 	if err := v.err(); err != nil {
 		return createRequest{}, err
 	}
@@ -522,7 +521,7 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 			DNS:            slices.Clone(s.DNS.Servers),
 			DNSSearch:      slices.Clone(s.DNS.Searches),
 			DNSOptions:     slices.Clone(s.DNS.Options),
-			Sysctls:        maps.Clone(s.Sysctls),
+			Sysctls:        engineSysctls(s.Sysctls),
 			Privileged:     s.SecurityContext.Privileged,
 			ReadonlyRootfs: s.SecurityContext.ReadonlyRootfs,
 			GroupAdd:       groupList(s.SecurityContext.SupplementalGroups),
@@ -551,7 +550,10 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	if s.Namespaces.IPC == NamespaceNode {
 		h.IpcMode, h.ShmSize = "host", 0
 	}
-	h.SecurityOpt = securityOpts(s.SecurityContext.SELinux, s.SecurityContext.AppArmor, true, s.SecurityContext.Seccomp)
+	if s.Namespaces.userMode() == NamespaceNode {
+		h.UsernsMode = "host"
+	}
+	h.SecurityOpt = securityOpts(s.SecurityContext.SELinux, s.SecurityContext.AppArmor, true, s.SecurityContext.Seccomp, site.seccomp)
 	return req, req.seal(site)
 }
 

@@ -55,7 +55,7 @@ func fullContainer() ContainerConfig {
 		SecurityContext: SecurityContext{
 			RunAsUser: pointerTo[int64](1000), RunAsGroup: pointerTo[int64](2000), SupplementalGroups: []int64{3000, 4000},
 			ReadonlyRootfs: true,
-			Namespaces:     NamespaceOptions{Network: NamespacePod, PID: NamespaceTarget, IPC: NamespacePod, TargetID: workloadID},
+			Namespaces:     NamespaceOptions{Network: NamespacePod, PID: NamespaceTarget, IPC: NamespacePod, TargetID: workloadID, User: &UserNamespace{Mode: NamespaceNode}},
 			Capabilities:   &Capabilities{Add: []string{"NET_ADMIN"}, Drop: []string{"ALL"}},
 			NoNewPrivs:     true, Seccomp: &SecurityProfile{Type: ProfileUnconfined},
 			AppArmor:    &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "my-profile"},
@@ -81,7 +81,7 @@ func fullSandbox() SandboxConfig {
 		},
 		Labels: map[string]string{"app": "web"}, Annotations: map[string]string{"note": "text"},
 		CgroupParent: "/kubepods/pod1", Sysctls: map[string]string{"net.core.somaxconn": "1024"},
-		Namespaces: NamespaceOptions{Network: NamespacePod, PID: NamespacePod, IPC: NamespacePod},
+		Namespaces: NamespaceOptions{Network: NamespacePod, PID: NamespacePod, IPC: NamespacePod, User: &UserNamespace{Mode: NamespaceNode}},
 		SecurityContext: SandboxSecurityContext{
 			RunAsUser: pointerTo[int64](65535), RunAsGroup: pointerTo[int64](65534), SupplementalGroups: []int64{5},
 			ReadonlyRootfs: true, Privileged: true,
@@ -104,7 +104,7 @@ func fullSandbox() SandboxConfig {
 // fullSite is an engine that has everything.
 func fullSite() createSite {
 	return createSite{
-		features: featuresOf("1.51"), cgroupDriver: "cgroupfs", cgroupVersion: "2", cdi: true, imageID: idA, imageCommand: true, sandboxID: sandboxID,
+		features: featuresOf("1.51"), privileged: true, seccomp: `{"defaultAction":"SCMP_ACT_ERRNO"}`, cgroupDriver: "cgroupfs", cgroupVersion: "2", cdi: true, imageID: idA, imageCommand: true, sandboxID: sandboxID,
 		maxLabelBytes: defaultMaxLabelBytes,
 	}
 }
@@ -604,10 +604,10 @@ func TestValidateSandbox(t *testing.T) {
 		{"several ports that are not published", func(s *SandboxConfig) { s.Ports = []PortMapping{{ContainerPort: 1}, {ContainerPort: 1}} }, nil},
 
 		{"bad sysctls", func(s *SandboxConfig) {
-			s.Sysctls = map[string]string{"": "1", "a=b": "1", "c d": "1", "net.x": "\x00", "e\xff": "1", "f\xc3": "\xa9"}
-		}, []string{`Sysctls[""]`, `Sysctls["a=b"]`, `Sysctls["c d"]`, `Sysctls["e\xff"]`, `Sysctls["f\xc3"]`, `Sysctls["net.x"]`}},
+			s.Sysctls = map[string]string{"": "1", "a=b": "1", "c d": "1", "net.x": "\x00", "net.e\xff": "1", "net.f\xc3": "\xa9"}
+		}, []string{`Sysctls[""]`, `Sysctls["a=b"]`, `Sysctls["c d"]`, `Sysctls["net.e\xff"]`, `Sysctls["net.f\xc3"]`, `Sysctls["net.x"]`}},
 		{"sysctl of the node's network", func(s *SandboxConfig) {
-			s.Sysctls, s.Namespaces.Network = map[string]string{"net.x": "1", "kernel.x": "1"}, NamespaceNode
+			s.Sysctls, s.Namespaces.Network = map[string]string{"net.x": "1", "kernel.sem": "1"}, NamespaceNode
 		},
 			[]string{`Sysctls["net.x"]`}},
 		{"cgroup above itself", func(s *SandboxConfig) { s.CgroupParent = "/a/../../b" }, []string{"CgroupParent"}},
@@ -917,6 +917,7 @@ func TestNoFieldIsDropped(t *testing.T) {
 		".SecurityContext.SupplementalGroupsPolicy": "Merge is what engines do",
 		".SecurityContext.Namespaces.Network":       "the zero value means the same",
 		".SecurityContext.Namespaces.IPC":           "the zero value means the same",
+		".SecurityContext.Namespaces.User":          "the zero value means the same",
 	}
 	absent := map[string]string{
 		".Mounts[0].Type":                          "a bind",
@@ -926,7 +927,11 @@ func TestNoFieldIsDropped(t *testing.T) {
 		".SecurityContext.RunAsUserName":           "not with RunAsUser",
 		".SecurityContext.Privileged":              "not with MaskedPaths",
 		".SecurityContext.Capabilities.AddAmbient": "refused",
-		".SecurityContext.Seccomp.LocalhostRef":    "refused",
+		".SecurityContext.Seccomp.LocalhostRef":    "of Localhost: its file is read before",
+		".SecurityContext.Namespaces.User.UIDs":    "with a mapping of the pod's own, which is refused",
+		".SecurityContext.Namespaces.User.GIDs":    "with a mapping of the pod's own, which is refused",
+		".Namespaces.User.UIDs":                    "with a mapping of the pod's own, which is refused",
+		".Namespaces.User.GIDs":                    "with a mapping of the pod's own, which is refused",
 		".ExtraHosts":                              "not with a sandbox",
 		".Overhead.":                               "as of Resources",
 		".Namespaces.TargetID":                     "not of a sandbox",

@@ -172,8 +172,8 @@
 //
 // [SecurityProfile]
 //
-//	Type                      HostConfig.SecurityOpt; refused in part
-//	LocalhostRef              HostConfig.SecurityOpt
+//	Type                      HostConfig.SecurityOpt
+//	LocalhostRef              HostConfig.SecurityOpt; refused in part
 //
 // [SELinuxOptions]
 //
@@ -190,6 +190,13 @@
 //	IPC                       HostConfig.IpcMode
 //	                          HostConfig.ShmSize
 //	TargetID                  HostConfig.PidMode; refused in part
+//	User                      see UserNamespace
+//
+// [UserNamespace]
+//
+//	Mode                      HostConfig.UsernsMode; refused in part
+//	UIDs                      refused: the engine's API has no mapping of IDs for one container
+//	GIDs                      refused: the engine's API has no mapping of IDs for one container
 //
 // [SandboxConfig]
 //

@@ -84,6 +84,8 @@ type options struct {
 	hostRoot       string
 	warnings       func(Warning)
 	relist         time.Duration
+	seccomp        *SecurityProfile // nil: the engine's default
+	seccompRoot    string
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
@@ -129,6 +131,25 @@ func WithSandboxOOMScore(adj int) Option { return func(o *options) { o.sandboxOO
 // unless they use the node's. The default, "", is the engine's own default
 // network; "none" gives a pod its loopback alone.
 func WithNetwork(name string) Option { return func(o *options) { o.network = name } }
+
+// WithDefaultSeccomp sets the seccomp profile of containers that name none and
+// are not privileged; it does not concern sandboxes. The default is
+// ProfileRuntimeDefault. The kubelet's dockershim ran them with
+// ProfileUnconfined.
+func WithDefaultSeccomp(p SecurityProfile) Option { return func(o *options) { o.seccomp = &p } }
+
+// WithSeccompRoot sets the directory of the seccomp profiles that containers
+// and sandboxes name as ProfileLocalhost, an absolute path where dockpod runs;
+// the kubelet's is /var/lib/kubelet/seccomp. No path leaves it, whether by ".."
+// or by a symbolic link. With the default, "", only absolute paths can be
+// named, and each is read: then whoever names them has to be trusted, as CRI
+// trusts the kubelet.
+//
+// A profile is a regular file of at most 1 MiB that holds a JSON object with
+// one of seccomp's actions as its defaultAction. Everything else is refused
+// with a [*FieldError], which shows the path and a digest, and nothing of the
+// content.
+func WithSeccompRoot(dir string) Option { return func(o *options) { o.seccompRoot = dir } }
 
 // WithRestart lets [Runtime.StartContainer] start a container that has run
 // before. The default is to refuse with [ErrAlreadyRan], as the kubelet makes
@@ -232,6 +253,9 @@ func newRuntime(opts []Option) *Runtime {
 	}
 	if n := r.opts.network; r.err == nil && (n == "host" || strings.Contains(n, ":")) {
 		r.err = &FieldError{"WithNetwork", fmt.Sprintf("%q is no network; SandboxConfig.Namespaces chooses the node's", n)}
+	}
+	if r.err == nil {
+		r.err = checkSeccompOptions(r.opts)
 	}
 	return r
 }
@@ -661,6 +685,7 @@ type Features struct {
 	VolumeSubpath        bool // from API 1.45
 	TmpfsOptions         bool // from API 1.46
 	ImageMounts          bool // from API 1.48
+	PrivilegedSeccomp    bool // from API 1.48: a privileged container can have a seccomp profile
 }
 
 // featuresOf gates by the negotiated version alone.
@@ -674,6 +699,7 @@ func featuresOf(api string) Features {
 		VolumeSubpath:        from("1.45"),
 		TmpfsOptions:         from("1.46"),
 		ImageMounts:          from("1.48"),
+		PrivilegedSeccomp:    from("1.48"),
 	}
 }
 

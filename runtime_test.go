@@ -1133,7 +1133,7 @@ func TestInfo(t *testing.T) {
 			},
 			want: Info{
 				API: "1.48", Arch: "arm64", StorageDriver: "overlayfs", ContainerdStore: true, Rootless: true, SELinux: true, Seccomp: true, CDI: true, Limits: Limits{Memory: true},
-				Features: Features{CreateMountpoint: true, ConsoleSize: true, ReadOnlyNonRecursive: true, ReadOnlyRecursive: true, VolumeSubpath: true, TmpfsOptions: true, ImageMounts: true},
+				Features: Features{CreateMountpoint: true, ConsoleSize: true, ReadOnlyNonRecursive: true, ReadOnlyRecursive: true, VolumeSubpath: true, TmpfsOptions: true, PrivilegedSeccomp: true, ImageMounts: true},
 			},
 		},
 		{name: "between", api: "1.44", want: Info{API: "1.44", Features: Features{CreateMountpoint: true, ConsoleSize: true, ReadOnlyNonRecursive: true, ReadOnlyRecursive: true}}},

@@ -47,7 +47,11 @@ type SandboxConfig struct {
 	// "/kubepods/burstable/pod1" as "kubepods-burstable-pod1.slice"; the
 	// driver "cgroupfs" takes any path as it is.
 	CgroupParent string
-	Sysctls      map[string]string // set in the sandbox's namespaces
+	// Sysctls are set in the sandbox's namespaces. There are net.* of a
+	// network of its own, and of an IPC namespace of its own fs.mqueue.* and
+	// the kernel's shm*, msg* and sem; each other one is the node's, and
+	// refused.
+	Sysctls map[string]string
 
 	Namespaces      NamespaceOptions // zero: the pod's own network and IPC, a PID namespace for each container
 	SecurityContext SandboxSecurityContext
@@ -116,11 +120,22 @@ type NamespaceOptions struct {
 	PID      NamespaceMode `json:"pid,omitempty"`
 	IPC      NamespaceMode `json:"ipc,omitempty"`
 	TargetID string        `json:"targetID,omitempty"` // with PID NamespaceTarget: a running container of the same pod
+
+	User *UserNamespace `json:"user,omitempty"` // nil: the engine's choice, for all of its containers alike
+}
+
+// UserNamespace says whose users a pod's are. Mode is NamespaceNode, for the
+// node's, also on an engine that maps users by itself. NamespacePod, for a
+// mapping of the pod's own, is refused with [ErrUnsupported]: engines have one
+// mapping for all containers, or none.
+type UserNamespace struct {
+	Mode NamespaceMode `json:"mode,omitempty"`
+	UIDs []IDMapping   `json:"uids,omitempty"` // with NamespacePod
+	GIDs []IDMapping   `json:"gids,omitempty"` // with NamespacePod
 }
 
 // SandboxSecurityContext is the security context of the sandbox's own
-// container. It always gets no-new-privileges and the engine's default
-// seccomp profile.
+// container, which always gets no-new-privileges as well.
 type SandboxSecurityContext struct {
 	RunAsUser          *int64  `json:"runAsUser,omitempty"`  // nil: the image's user
 	RunAsGroup         *int64  `json:"runAsGroup,omitempty"` // needs RunAsUser
@@ -210,6 +225,10 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 	}
 	site, err := r.site(ctx, s, s.Resources, nil)
 	if err != nil {
+		return "", err
+	}
+	sc := s.SecurityContext
+	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
 		return "", err
 	}
 	// Two calls for one sandbox must not undo each other's.

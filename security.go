@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,21 +12,26 @@ import (
 )
 
 // SecurityContext is what a container may do. The zero value is the image's
-// user, unprivileged, with the engine's default profiles.
+// user, unprivileged, with the engine's default profiles. What a field asks
+// for is in force in the container, or the container is refused.
 type SecurityContext struct {
-	RunAsUser          *int64 // nil: the image's user; 0 is root
-	RunAsUserName      string // a name in the container's /etc/passwd; not with RunAsUser
-	RunAsGroup         *int64 // needs RunAsUser or RunAsUserName
-	SupplementalGroups []int64
-	Privileged         bool
-	ReadonlyRootfs     bool
+	RunAsUser          *int64  // nil: the image's user; 0 is root
+	RunAsUserName      string  // a name in the container's /etc/passwd; not with RunAsUser
+	RunAsGroup         *int64  // needs RunAsUser or RunAsUserName
+	SupplementalGroups []int64 // the groups that the image gives the user are added
+	// Privileged gives all capabilities and devices, whatever Capabilities
+	// says, masks no path and applies no profile but one of Localhost: so CRI
+	// v1 has it. The sandbox has to be privileged too. A seccomp profile of
+	// Localhost needs API 1.48 then: older engines drop it.
+	Privileged     bool
+	ReadonlyRootfs bool
 
 	// Namespaces overrides the sandbox's; a zero field takes the sandbox's.
 	Namespaces NamespaceOptions
 
 	Capabilities             *Capabilities    // nil: the engine's default set
 	NoNewPrivs               bool             // set no_new_privs on the process
-	Seccomp                  *SecurityProfile // nil: the engine's default profile
+	Seccomp                  *SecurityProfile // nil: that of WithDefaultSeccomp
 	AppArmor                 *SecurityProfile // nil: the engine's default profile
 	SELinux                  *SELinuxOptions  // nil: the engine's choice
 	MaskedPaths              []string         // nil: the engine's; empty: none, as always if Privileged
@@ -34,28 +40,38 @@ type SecurityContext struct {
 }
 
 // Capabilities changes the engine's default set. Names are spelled with or
-// without "CAP_"; "ALL" stands for all.
+// without "CAP_", in any case; "ALL" stands for all. With ALL in Drop there are
+// those of Add alone, with ALL in Add all but those of Drop. What stands in
+// both is refused: an engine would add it, where other runtimes drop it.
 type Capabilities struct {
-	Add, Drop, AddAmbient []string
+	Add, Drop  []string
+	AddAmbient []string // refused: engines have none
 }
 
 // ProfileType is the kind of a [SecurityProfile].
 type ProfileType string
 
-// The profile types of CRI v1.
+// The profile types of CRI v1. A profile that the engine cannot enforce, as
+// its kernel has no seccomp or AppArmor, is refused with [ErrUnsupported].
 const (
-	ProfileRuntimeDefault ProfileType = "RuntimeDefault"
-	ProfileUnconfined     ProfileType = "Unconfined"
-	ProfileLocalhost      ProfileType = "Localhost"
+	ProfileRuntimeDefault ProfileType = "RuntimeDefault" // the engine's default
+	ProfileUnconfined     ProfileType = "Unconfined"     // none
+	ProfileLocalhost      ProfileType = "Localhost"      // that of LocalhostRef
 )
 
 // SecurityProfile is a seccomp or AppArmor profile.
 type SecurityProfile struct {
-	Type         ProfileType `json:"type,omitempty"`
-	LocalhostRef string      `json:"localhostRef,omitempty"` // with ProfileLocalhost: a file for seccomp, a loaded profile's name for AppArmor
+	Type ProfileType `json:"type,omitempty"`
+	// LocalhostRef goes with ProfileLocalhost. For AppArmor it is the name of
+	// a profile that the node's kernel has loaded. For seccomp it is a file
+	// where dockpod runs: a path relative to the directory of
+	// [WithSeccompRoot], or an absolute one, which has to be below it. See
+	// [WithSeccompRoot] for what a file has to hold.
+	LocalhostRef string `json:"localhostRef,omitempty"`
 }
 
-// SELinuxOptions is an SELinux label; empty parts are the engine's.
+// SELinuxOptions is an SELinux label; empty parts are the engine's. An engine
+// without SELinux refuses it with [ErrUnsupported].
 type SELinuxOptions struct {
 	User  string `json:"user,omitempty"`
 	Role  string `json:"role,omitempty"`
@@ -69,8 +85,7 @@ func (v *validator) security(sc SecurityContext) {
 	v.user(field, sc.RunAsUser, sc.RunAsUserName, sc.RunAsGroup, sc.SupplementalGroups)
 	v.namespaces(field+".Namespaces", sc.Namespaces, false)
 	if c := sc.Capabilities; c != nil {
-		v.capabilities(field+".Capabilities.Add", c.Add)
-		v.capabilities(field+".Capabilities.Drop", c.Drop)
+		v.capabilities(field+".Capabilities", c)
 		if len(c.AddAmbient) > 0 {
 			v.unsupported(field+".Capabilities.AddAmbient", "the engine's API has no ambient capabilities")
 		}
@@ -117,8 +132,12 @@ func (v *validator) user(field string, uid *int64, name string, gid *int64, grou
 			v.bad(field+".RunAsUserName", "RunAsUser is set too")
 		}
 	}
-	if name != "" && !isWord(name) || strings.Contains(name, ":") {
+	switch {
+	case name == "":
+	case !isWord(name) || strings.Contains(name, ":"):
 		v.bad(field+".RunAsUserName", "%q is no user's name", name)
+	case strings.Trim(name, "+-0123456789") == "": // an engine that finds no such name takes it for an ID
+		v.bad(field+".RunAsUserName", "%q is a number, which RunAsUser takes", name)
 	}
 	if gid != nil {
 		id(field+".RunAsGroup", *gid)
@@ -152,12 +171,61 @@ func (v *validator) namespaces(field string, n NamespaceOptions, sandbox bool) {
 	case n.PID != NamespaceTarget && n.TargetID != "":
 		v.bad(field+".TargetID", "set without PID %q", NamespaceTarget)
 	}
+	v.userNamespace(field+".User", n.User)
 }
 
-func (v *validator) capabilities(field string, names []string) {
-	for i, c := range names {
-		if c == "" || strings.Trim(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") != "" {
-			v.bad(fmt.Sprintf("%s[%d]", field, i), "%q is no capability", c)
+// userNamespace takes the node's. An engine maps users for all of its
+// containers or for none, so a pod cannot have a mapping of its own.
+func (v *validator) userNamespace(field string, u *UserNamespace) {
+	if u == nil {
+		return
+	}
+	switch u.Mode {
+	case NamespaceNode:
+		for _, m := range []struct {
+			name string
+			ids  []IDMapping
+		}{{"UIDs", u.UIDs}, {"GIDs", u.GIDs}} {
+			if len(m.ids) > 0 {
+				v.bad(field+"."+m.name, "the node's users have no mapping")
+			}
+		}
+	case NamespacePod:
+		v.unsupported(field+".Mode pod", "an engine maps users for all of its containers or for none")
+	default:
+		v.bad(field+".Mode", "%q; want %q or %q", u.Mode, NamespacePod, NamespaceNode)
+	}
+}
+
+// linuxCapabilities are all that Linux has, up to the last, of 5.9.
+var linuxCapabilities = map[string]bool{}
+
+func init() {
+	for name := range strings.FieldsSeq(`
+		CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+		NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+		SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+		MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`) {
+		linuxCapabilities["CAP_"+name] = true
+	}
+}
+
+// capabilities refuses a name that Linux does not have, and one that is both
+// added and dropped.
+func (v *validator) capabilities(field string, c *Capabilities) {
+	check := func(field string, names []string) []string {
+		spelled := capabilityList(names)
+		for i, name := range spelled {
+			if name != "ALL" && !linuxCapabilities[name] {
+				v.bad(fmt.Sprintf("%s[%d]", field, i), "%q is no capability", names[i])
+			}
+		}
+		return spelled
+	}
+	added := check(field+".Add", c.Add)
+	for i, name := range check(field+".Drop", c.Drop) {
+		if slices.Contains(added, name) {
+			v.bad(fmt.Sprintf("%s.Drop[%d]", field, i), "%q is added too", c.Drop[i])
 		}
 	}
 }
@@ -172,11 +240,13 @@ func (v *validator) profile(field string, p *SecurityProfile, appArmor bool) {
 			v.bad(field+".LocalhostRef", "set without type %q", ProfileLocalhost)
 		}
 	case ProfileLocalhost:
-		switch {
-		case !appArmor:
-			v.unsupported(field+".Type Localhost", "this release does not load profiles from files")
-		case p.LocalhostRef == "" || strings.ContainsAny(p.LocalhostRef, "\x00\n") || !utf8.ValidString(p.LocalhostRef):
-			v.bad(field+".LocalhostRef", "%q is no profile's name", p.LocalhostRef)
+		switch ref := p.LocalhostRef; {
+		case ref == "" || strings.ContainsAny(ref, "\x00\n") || !utf8.ValidString(ref):
+			v.bad(field+".LocalhostRef", "%q is no profile's name", ref)
+		case appArmor && strings.TrimSpace(ref) != ref:
+			v.bad(field+".LocalhostRef", "%q: white space around a name", ref)
+		case appArmor && ref == "unconfined": // an engine would take it for the word
+			v.bad(field+".LocalhostRef", "%q is no profile: Type Unconfined means none", ref)
 		}
 	default:
 		v.bad(field+".Type", "%q; want RuntimeDefault, Unconfined or Localhost", p.Type)
@@ -194,30 +264,34 @@ func (v *validator) selinux(field string, o *SELinuxOptions) {
 	}
 }
 
-// joinNamespaces resolves a container's namespaces against its sandbox's.
-// Network and IPC belong to the sandbox: a container cannot have others than
-// its pod.
-func joinNamespaces(c, s NamespaceOptions) (NamespaceOptions, error) {
-	pick := func(own, pod, otherwise NamespaceMode) NamespaceMode {
-		switch {
-		case own != "":
-			return own
-		case pod != "":
-			return pod
-		}
-		return otherwise
+// userMode is whose users a pod has; "" is the engine's choice.
+func (n NamespaceOptions) userMode() NamespaceMode {
+	if n.User == nil {
+		return ""
 	}
+	return n.User.Mode
+}
+
+// joinNamespaces resolves a container's namespaces against its sandbox's.
+// Network, IPC and users belong to the sandbox: a container cannot have others
+// than its pod.
+func joinNamespaces(c, s NamespaceOptions) (NamespaceOptions, error) {
 	n := NamespaceOptions{
-		Network:  pick(c.Network, s.Network, NamespacePod),
-		PID:      pick(c.PID, s.PID, NamespaceContainer),
-		IPC:      pick(c.IPC, s.IPC, NamespacePod),
+		Network:  cmp.Or(c.Network, s.Network, NamespacePod),
+		PID:      cmp.Or(c.PID, s.PID, NamespaceContainer),
+		IPC:      cmp.Or(c.IPC, s.IPC, NamespacePod),
 		TargetID: c.TargetID,
+		User:     s.User,
 	}
 	for _, ns := range []struct {
-		name           string
-		own, ofSandbox NamespaceMode
-	}{{"Network", n.Network, s.Network}, {"IPC", n.IPC, s.IPC}} {
-		if pod := pick("", ns.ofSandbox, NamespacePod); ns.own != pod {
+		name                      string
+		own, ofSandbox, otherwise NamespaceMode
+	}{
+		{"Network", n.Network, s.Network, NamespacePod},
+		{"IPC", n.IPC, s.IPC, NamespacePod},
+		{"User", cmp.Or(c.userMode(), s.userMode()), s.userMode(), ""},
+	} {
+		if pod := cmp.Or(ns.ofSandbox, ns.otherwise); ns.own != pod {
 			return n, &FieldError{"SecurityContext.Namespaces." + ns.name, fmt.Sprintf("%q, where the sandbox has %q", ns.own, pod)}
 		}
 	}
@@ -239,6 +313,9 @@ func applyNamespaces(h *container.HostConfig, n NamespaceOptions, sandboxID stri
 	if n.Network == NamespaceNode {
 		h.UTSMode = "host"
 	}
+	if n.userMode() == NamespaceNode {
+		h.UsernsMode = "host"
+	}
 	if sandboxID == "" {
 		if n.Network == NamespaceNode {
 			h.NetworkMode = "host"
@@ -255,8 +332,9 @@ func applyNamespaces(h *container.HostConfig, n NamespaceOptions, sandboxID stri
 	}
 }
 
-// applySecurity translates the rest of a security context.
-func applySecurity(sc SecurityContext, cfg *container.Config, h *container.HostConfig) {
+// applySecurity translates the rest of a security context. seccomp is the
+// content of the profile's file, if it is of the type Localhost.
+func applySecurity(sc SecurityContext, seccomp string, cfg *container.Config, h *container.HostConfig) {
 	cfg.User = userOf(sc.RunAsUser, sc.RunAsUserName, sc.RunAsGroup)
 	h.GroupAdd = groupList(sc.SupplementalGroups)
 	h.Privileged = sc.Privileged
@@ -268,7 +346,7 @@ func applySecurity(sc SecurityContext, cfg *container.Config, h *container.HostC
 		// A kubelet asks for the usual paths whether it gives all rights or not.
 		h.MaskedPaths, h.ReadonlyPaths = slices.Clone(sc.MaskedPaths), slices.Clone(sc.ReadonlyPaths)
 	}
-	h.SecurityOpt = securityOpts(sc.SELinux, sc.AppArmor, sc.NoNewPrivs, sc.Seccomp)
+	h.SecurityOpt = securityOpts(sc.SELinux, sc.AppArmor, sc.NoNewPrivs, sc.Seccomp, seccomp)
 }
 
 // userOf spells a user as engines want it: "uid", "name", "uid:gid"; "" is
@@ -311,7 +389,7 @@ func capabilityList(names []string) []string {
 // securityOpts lists the engine's options in a fixed order: SELinux,
 // AppArmor, no-new-privileges, seccomp. The separator is that of API 1.23 and
 // later.
-func securityOpts(se *SELinuxOptions, apparmor *SecurityProfile, noNewPrivs bool, seccomp *SecurityProfile) []string {
+func securityOpts(se *SELinuxOptions, apparmor *SecurityProfile, noNewPrivs bool, seccomp *SecurityProfile, content string) []string {
 	var l []string
 	if se != nil {
 		for _, p := range []struct{ key, value string }{{"user", se.User}, {"role", se.Role}, {"type", se.Type}, {"level", se.Level}} {
@@ -331,8 +409,13 @@ func securityOpts(se *SELinuxOptions, apparmor *SecurityProfile, noNewPrivs bool
 	if noNewPrivs {
 		l = append(l, "no-new-privileges")
 	}
-	if seccomp != nil && seccomp.Type == ProfileUnconfined {
-		l = append(l, "seccomp=unconfined")
+	if seccomp != nil {
+		switch seccomp.Type {
+		case ProfileUnconfined:
+			l = append(l, "seccomp=unconfined")
+		case ProfileLocalhost:
+			l = append(l, "seccomp="+content)
+		}
 	}
 	return l
 }

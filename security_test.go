@@ -37,6 +37,8 @@ func TestApplySecurity(t *testing.T) {
 		{"no new privileges", SecurityContext{NoNewPrivs: true}, "", container.HostConfig{SecurityOpt: []string{"no-new-privileges"}}},
 		{"no seccomp", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileUnconfined}}, "", container.HostConfig{SecurityOpt: []string{"seccomp=unconfined"}}},
 		{"the engine's seccomp", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileRuntimeDefault}}, "", container.HostConfig{}},
+		{"a seccomp of its own", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "p"}}, "",
+			container.HostConfig{SecurityOpt: []string{`seccomp={"defaultAction":"SCMP_ACT_ERRNO"}`}}},
 		{"no AppArmor", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileUnconfined}}, "", container.HostConfig{SecurityOpt: []string{"apparmor=unconfined"}}},
 		{"the engine's AppArmor", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileRuntimeDefault}}, "", container.HostConfig{}},
 		{"an AppArmor of its own", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "p"}}, "", container.HostConfig{SecurityOpt: []string{"apparmor=p"}}},
@@ -53,7 +55,7 @@ func TestApplySecurity(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var cfg container.Config
 			var host container.HostConfig
-			applySecurity(tt.in, &cfg, &host)
+			applySecurity(tt.in, `{"defaultAction":"SCMP_ACT_ERRNO"}`, &cfg, &host)
 			if diff := cmp.Diff(container.Config{User: tt.user}, cfg); diff != "" {
 				t.Errorf("config mismatch (-want +got):\n%s", diff)
 			}
@@ -95,6 +97,8 @@ func TestNamespaces(t *testing.T) {
 		{name: "a network of its own on the node's", own: NamespaceOptions{Network: NamespacePod}, pod: NamespaceOptions{Network: NamespaceNode}, wantFault: "SecurityContext.Namespaces.Network"},
 		{name: "the node's IPC", pod: NamespaceOptions{IPC: NamespaceNode}, want: container.HostConfig{NetworkMode: join, IpcMode: "host"}},
 		{name: "the node's IPC against the pod's", own: NamespaceOptions{IPC: NamespaceNode}, wantFault: "SecurityContext.Namespaces.IPC"},
+		{name: "the node's users", pod: NamespaceOptions{User: &UserNamespace{Mode: NamespaceNode}}, want: container.HostConfig{NetworkMode: join, IpcMode: join, UsernsMode: "host"}},
+		{name: "the node's users against the engine's", own: NamespaceOptions{User: &UserNamespace{Mode: NamespaceNode}}, wantFault: "SecurityContext.Namespaces.User"},
 		{name: "everything said as it is", own: NamespaceOptions{Network: NamespacePod, PID: NamespaceContainer, IPC: NamespacePod}, want: container.HostConfig{NetworkMode: join, IpcMode: join}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,6 +140,7 @@ func TestValidateSecurity(t *testing.T) {
 			[]string{f + "RunAsUser", f + "RunAsGroup", f + "SupplementalGroups[0]"}},
 		{"user twice", SecurityContext{RunAsUser: new(int64), RunAsUserName: "root"}, []string{f + "RunAsUserName"}},
 		{"user with a group in the name", SecurityContext{RunAsUserName: "a:b"}, []string{f + "RunAsUserName"}},
+		{"a number for a user's name", SecurityContext{RunAsUserName: "0"}, []string{f + "RunAsUserName"}},
 		{"user with white space", SecurityContext{RunAsUserName: "a b"}, []string{f + "RunAsUserName"}},
 		{"user that is not UTF-8", SecurityContext{RunAsUserName: "\xff"}, []string{f + "RunAsUserName"}},
 		{"group without a user", SecurityContext{RunAsGroup: new(int64)}, []string{f + "RunAsGroup"}},
@@ -147,15 +152,28 @@ func TestValidateSecurity(t *testing.T) {
 		{"target without an ID", SecurityContext{Namespaces: NamespaceOptions{PID: NamespaceTarget}}, []string{f + "Namespaces.TargetID"}},
 		{"ID without a target", SecurityContext{Namespaces: NamespaceOptions{PID: NamespacePod, TargetID: "x"}}, []string{f + "Namespaces.TargetID"}},
 
-		{"bad capabilities", SecurityContext{Capabilities: &Capabilities{Add: []string{"", "NET_ADMIN", "A-B"}, Drop: []string{"a b", "1"}}},
-			[]string{f + "Capabilities.Add[0]", f + "Capabilities.Add[2]", f + "Capabilities.Drop[0]", f + "Capabilities.Drop[1]"}},
+		{"bad capabilities", SecurityContext{Capabilities: &Capabilities{Add: []string{"", "NET_ADMIN", "A-B", "CAP_"}, Drop: []string{"a b", "1", "CAP_CAP_KILL", "NET_ADMINS"}}},
+			[]string{f + "Capabilities.Add[0]", f + "Capabilities.Add[2]", f + "Capabilities.Add[3]",
+				f + "Capabilities.Drop[0]", f + "Capabilities.Drop[1]", f + "Capabilities.Drop[2]", f + "Capabilities.Drop[3]"}},
+		{"all but one, and one alone", SecurityContext{Capabilities: &Capabilities{Add: []string{"all", "KILL"}, Drop: []string{"CHOWN"}}}, nil},
+		{"nothing but one", SecurityContext{Capabilities: &Capabilities{Add: []string{"checkpoint_restore"}, Drop: []string{"ALL"}}}, nil},
+		{"added and dropped", SecurityContext{Capabilities: &Capabilities{Add: []string{"ALL", "KILL"}, Drop: []string{"cap_kill", "CAP_ALL", "CHOWN"}}},
+			[]string{f + "Capabilities.Drop[0]", f + "Capabilities.Drop[1]"}},
+		{"the node's users", SecurityContext{Namespaces: NamespaceOptions{User: &UserNamespace{Mode: NamespacePod, UIDs: []IDMapping{{Length: 1}}}}},
+			[]string{f + "Namespaces.User.Mode pod!"}},
+		{"mapped users of the node", SecurityContext{Namespaces: NamespaceOptions{User: &UserNamespace{Mode: NamespaceNode, GIDs: []IDMapping{{Length: 1}}}}},
+			[]string{f + "Namespaces.User.GIDs"}},
+		{"unknown users", SecurityContext{Namespaces: NamespaceOptions{User: &UserNamespace{Mode: NamespaceTarget}}}, []string{f + "Namespaces.User.Mode"}},
 		{"ambient capabilities", SecurityContext{Capabilities: &Capabilities{AddAmbient: []string{"KILL"}}}, []string{f + "Capabilities.AddAmbient!"}},
-		{"seccomp from a file", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "/p.json"}}, []string{f + "Seccomp.Type Localhost!"}},
+		{"seccomp from a file", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "/p.json"}}, nil},
+		{"seccomp without a file", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileLocalhost}}, []string{f + "Seccomp.LocalhostRef"}},
 		{"profiles without a type", SecurityContext{Seccomp: &SecurityProfile{}, AppArmor: &SecurityProfile{}}, []string{f + "Seccomp.Type", f + "AppArmor.Type"}},
 		{"profiles with a name too many", SecurityContext{
 			Seccomp: &SecurityProfile{Type: ProfileUnconfined, LocalhostRef: "x"}, AppArmor: &SecurityProfile{Type: ProfileRuntimeDefault, LocalhostRef: "x"},
 		}, []string{f + "Seccomp.LocalhostRef", f + "AppArmor.LocalhostRef"}},
 		{"AppArmor without a name", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileLocalhost}}, []string{f + "AppArmor.LocalhostRef"}},
+		{"AppArmor by the word for none", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "unconfined"}}, []string{f + "AppArmor.LocalhostRef"}},
+		{"AppArmor with white space around", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: " unconfined"}}, []string{f + "AppArmor.LocalhostRef"}},
 		{"AppArmor of two lines", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "a\nb"}}, []string{f + "AppArmor.LocalhostRef"}},
 		{"AppArmor that is not UTF-8", SecurityContext{AppArmor: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "\xff"}}, []string{f + "AppArmor.LocalhostRef"}},
 		{"SELinux with white space", SecurityContext{SELinux: &SELinuxOptions{User: "a b", Role: "a\n", Type: "\x00", Level: "\xff"}},
@@ -193,7 +211,7 @@ func TestValidateSandboxSecurity(t *testing.T) {
 			want: []string{f + "RunAsUser", f + "RunAsGroup", f + "SupplementalGroups[0]"}},
 		{name: "group without a user", in: SandboxSecurityContext{RunAsGroup: new(int64)}, want: []string{f + "RunAsGroup"}},
 		{name: "profiles", in: SandboxSecurityContext{Seccomp: &SecurityProfile{Type: ProfileLocalhost}, AppArmor: &SecurityProfile{}, SELinux: &SELinuxOptions{Type: " "}},
-			want: []string{f + "Seccomp.Type Localhost!", f + "AppArmor.Type", f + "SELinux.Type"}},
+			want: []string{f + "Seccomp.LocalhostRef", f + "AppArmor.Type", f + "SELinux.Type"}},
 		{name: "all namespaces", namespaces: NamespaceOptions{Network: NamespaceNode, PID: NamespaceContainer, IPC: NamespaceNode}},
 		{name: "a target's processes", namespaces: NamespaceOptions{PID: NamespaceTarget, TargetID: "x"}, want: []string{"Namespaces.PID"}},
 		{name: "a target without an ID", namespaces: NamespaceOptions{PID: NamespaceTarget}, want: []string{"Namespaces.PID"}},

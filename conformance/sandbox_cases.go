@@ -624,7 +624,9 @@ func (w *world) fullPod(t *testing.T) dockpod.SandboxConfig {
 		RunAsUser: &user, RunAsGroup: &group, SupplementalGroups: []int64{1002}, ReadonlyRootfs: true,
 		Seccomp:  &dockpod.SecurityProfile{Type: dockpod.ProfileRuntimeDefault},
 		AppArmor: &dockpod.SecurityProfile{Type: dockpod.ProfileUnconfined},
-		SELinux:  &dockpod.SELinuxOptions{Level: "s0:c1,c2"},
+	}
+	if info.SELinux {
+		s.SecurityContext.SELinux = &dockpod.SELinuxOptions{Level: "s0:c1,c2"}
 	}
 	s.Resources = dockpod.Resources{MemoryLimit: 64 << 20, CPUShares: 64, PidsLimit: 32, OOMScoreAdj: 100}
 	s.Overhead = dockpod.Resources{MemoryLimit: 32 << 20}

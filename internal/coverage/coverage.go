@@ -157,8 +157,8 @@ var Rows = []Row{
 	{Field: "Capabilities.Drop", CRI: "Capability.drop_capabilities", Engine: "HostConfig.CapDrop"},
 	{Field: "Capabilities.AddAmbient", CRI: "Capability.add_ambient_capabilities", Refused: "the engine's API has no ambient capabilities"},
 
-	{Field: "SecurityProfile.Type", CRI: "SecurityProfile.profile_type", Engine: "HostConfig.SecurityOpt", Partly: "Localhost for seccomp: profiles are not loaded from files"},
-	{Field: "SecurityProfile.LocalhostRef", CRI: "SecurityProfile.localhost_ref", Engine: "HostConfig.SecurityOpt"},
+	{Field: "SecurityProfile.Type", CRI: "SecurityProfile.profile_type", Engine: "HostConfig.SecurityOpt", Note: "AppArmor and seccomp are refused where the engine has none, a Localhost seccomp profile of a privileged container before API 1.48"},
+	{Field: "SecurityProfile.LocalhostRef", CRI: "SecurityProfile.localhost_ref", Engine: "HostConfig.SecurityOpt", Partly: "for seccomp a file that cannot be read, or is no profile"},
 
 	{Field: "SELinuxOptions.User", CRI: "SELinuxOption.user", Engine: "HostConfig.SecurityOpt"},
 	{Field: "SELinuxOptions.Role", CRI: "SELinuxOption.role", Engine: "HostConfig.SecurityOpt"},
@@ -169,6 +169,11 @@ var Rows = []Row{
 	{Field: "NamespaceOptions.PID", CRI: "NamespaceOption.pid", Engine: "HostConfig.PidMode"},
 	{Field: "NamespaceOptions.IPC", CRI: "NamespaceOption.ipc", Engine: "HostConfig.IpcMode, HostConfig.ShmSize"},
 	{Field: "NamespaceOptions.TargetID", CRI: "NamespaceOption.target_id", Engine: "HostConfig.PidMode", Partly: "of a sandbox, which is there before any container"},
+	{Field: "NamespaceOptions.User", CRI: "NamespaceOption.userns_options", See: "UserNamespace"},
+
+	{Field: "UserNamespace.Mode", CRI: "UserNamespace.mode", Engine: "HostConfig.UsernsMode", Partly: "pod: an engine maps users for all of its containers or for none"},
+	{Field: "UserNamespace.UIDs", CRI: "UserNamespace.uids", See: "IDMapping", Refused: idMap},
+	{Field: "UserNamespace.GIDs", CRI: "UserNamespace.gids", See: "IDMapping", Refused: idMap},
 
 	{Field: "SandboxConfig.Name", CRI: "PodSandboxMetadata.name", Engine: "name, label io.kubernetes.pod.name"},
 	{Field: "SandboxConfig.Namespace", CRI: "PodSandboxMetadata.namespace", Engine: "name, label io.kubernetes.pod.namespace"},
@@ -238,7 +243,6 @@ var Rows = []Row{
 	{CRI: "ImageSpec.user_specified_image", Note: "missing: Image itself is remembered as it was asked for"},
 	{CRI: "ImageSpec.image_ref", Note: "missing: the image of a mount is resolved when the container is made"},
 	{CRI: "Mount.mount_options", Note: "missing: the engine's API has no such flags for a bind mount; a tmpfs has TmpfsOptions"},
-	{CRI: "NamespaceOption.userns_options, UserNamespace.mode, UserNamespace.uids, UserNamespace.gids", Note: "missing: " + idMap},
 	{CRI: "LinuxSandboxSecurityContext.supplemental_groups_policy", Note: "missing: the engine always merges"},
 	{CRI: "LinuxContainerSecurityContext.apparmor_profile", Note: "missing: deprecated for apparmor"},
 	{CRI: "LinuxContainerSecurityContext.seccomp_profile_path, LinuxSandboxSecurityContext.seccomp_profile_path", Note: "missing: deprecated for seccomp"},
