@@ -76,6 +76,11 @@ type Docker struct {
 	// empty, or "2".
 	CgroupVersion string
 
+	// Security is what Info reports of the kernel's: "seccomp", "apparmor",
+	// "selinux", "rootless", "userns". Nil is seccomp alone. It changes
+	// nothing in what is done.
+	Security []string
+
 	// Runtimes are names that HostConfig.Runtime may have besides runc and
 	// the two that Docker 20.10 brings with it.
 	Runtimes []string
@@ -307,7 +312,7 @@ func (d *Docker) Info(ctx context.Context) (system.Info, error) {
 			IndexServerAddress: "https://index.docker.io/v1/", NCPU: cpus, MemTotal: memory, DockerRootDir: d.root(), Labels: []string{},
 			ServerVersion: engineVersion, DefaultRuntime: "runc", InitBinary: "docker-init",
 			Runtimes:        map[string]system.RuntimeWithStatus{},
-			SecurityOptions: []string{"name=seccomp,profile=default"},
+			SecurityOptions: d.securityOptions(),
 		}
 		for _, name := range slices.Concat(runtimes, d.Runtimes) {
 			i.Runtimes[name] = system.RuntimeWithStatus{Runtime: system.Runtime{Path: "runc"}}

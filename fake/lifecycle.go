@@ -1,8 +1,8 @@
 package fake
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path"
@@ -96,8 +96,8 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if err := d.joinNamespaces(c); err != nil {
 		return before(err)
 	}
-	if err := c.image.checkUser(c.cfg.User); err != nil {
-		return before(Internal("%s", err))
+	if err := c.image.checkIDs(c.cfg.User, c.hc.GroupAdd); err != nil {
+		return before(err)
 	}
 	if err := d.checkDevices(c.hc); err != nil {
 		return before(err)
@@ -108,14 +108,9 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if err := sharesInKernel(c.hc.CPUShares); err != nil {
 		return inRuntime("unable to start container process: error during container init: error setting cgroup config for procHooks process: %v", err)
 	}
-	for _, o := range c.hc.SecurityOpt {
-		profile, ok := strings.CutPrefix(o, "seccomp=")
-		if !ok || profile == "unconfined" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(profile), new(map[string]any)); err != nil {
-			return before(Internal("Decoding seccomp profile failed: %s", err))
-		}
+	early, late := loadSeccomp(c.hc)
+	if early != nil {
+		return before(early)
 	}
 	if err := d.makeSources(c); err != nil {
 		return before(err)
@@ -123,13 +118,8 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if c.logs.driver == "journald" {
 		return before(Internal("failed to initialize logging driver: journald is not enabled on this host"))
 	}
-	for name := range c.hc.Sysctls {
-		switch {
-		case !namespacedSysctl(name):
-			return inRuntime("sysctl %q is not in a separate kernel namespace", name)
-		case strings.HasPrefix(name, "net.") && c.hc.NetworkMode.IsHost():
-			return inRuntime("sysctl %q not allowed in host network namespace", name)
-		}
+	if reason := cmp.Or(checkSysctls(c.hc), late); reason != "" {
+		return inRuntime("%s", reason)
 	}
 	for _, u := range c.hc.Ulimits {
 		if !slices.Contains(rlimits, strings.ToLower(u.Name)) {
@@ -151,16 +141,6 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 }
 
 var rlimits = strings.Fields("as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack")
-
-// namespacedSysctl tells whether a container can have a value of its own.
-func namespacedSysctl(name string) bool {
-	for _, p := range []string{"net.", "fs.mqueue."} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return slices.Contains(strings.Fields("kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax kernel.shmmni kernel.shm_rmid_forced kernel.domainname kernel.hostname"), name)
-}
 
 // joinNamespaces looks at the containers whose IPC and PID namespaces are to
 // be shared.

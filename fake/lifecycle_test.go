@@ -247,6 +247,23 @@ func TestStartFailures(t *testing.T) {
 			text: `could not select device driver "cdi" with capabilities: []`},
 		{name: "seccomp", host: `{"SecurityOpt":["seccomp={bad"]}`, class: "500", code: 128,
 			text: "Decoding seccomp profile failed: invalid character 'b' looking for beginning of object key string"},
+		{name: "seccomp of a list", host: `{"SecurityOpt":["seccomp=[]"]}`, class: "500", code: 128,
+			text: "Decoding seccomp profile failed: json: cannot unmarshal array into Go value of type seccomp.Seccomp"},
+		{name: "seccomp of the newer engines", host: `{"SecurityOpt":["seccomp:builtin"]}`, class: "500", code: 128,
+			text: "Decoding seccomp profile failed: invalid character 'b' looking for beginning of value"},
+		{name: "seccomp without such an action", host: `{"SecurityOpt":["seccomp={\"defaultAction\":\"SCMP_ACT_FOO\"}"]}`, class: "500", code: 128, log: true,
+			text: runtime + "string SCMP_ACT_FOO is not a valid action for seccomp: unknown"},
+		{name: "seccomp without such an architecture", host: `{"SecurityOpt":["seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_FOO\"]}"]}`, class: "500", code: 128, log: true,
+			text: runtime + "string SCMP_ARCH_FOO is not a valid arch for seccomp: unknown"},
+		{name: "group of groups", host: `{"GroupAdd":["5","staff"]}`, class: "500", code: 128, text: "Unable to find group staff: no matching entries in group file"},
+		{name: "group too high", host: `{"GroupAdd":["2147483648"]}`, class: "500", code: 128, text: "uids and gids must be in range 0-2147483647"},
+		{name: "user too high", cfg: config{User: "2147483648"}, class: "500", code: 128, text: "uids and gids must be in range 0-2147483647"},
+		{name: "sysctl of the host's IPC", host: `{"IpcMode":"host","Sysctls":{"kernel.shmmax":"1024"}}`, class: "500", code: 128, log: true,
+			text: runtime + `sysctl "kernel.shmmax" is not allowed in the hosts ipc namespace: unknown`},
+		{name: "sysctl of the host's name", host: `{"UTSMode":"host","Sysctls":{"kernel.domainname":"a"}}`, class: "500", code: 128, log: true,
+			text: runtime + `sysctl "kernel.domainname" is not in a separate kernel namespace: unknown`},
+		{name: "sysctl for the hostname", host: `{"Sysctls":{"kernel.hostname":"a"}}`, class: "500", code: 128, log: true,
+			text: runtime + `sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field: unknown`},
 		{name: "log driver", host: `{"LogConfig":{"Type":"journald"}}`, class: "500", code: 128, text: "failed to initialize logging driver: journald is not enabled on this host"},
 		{name: "network", host: `{"NetworkMode":"nope"}`, class: "404", code: 128, text: "network nope not found"},
 		{name: "joined network", host: `{"NetworkMode":"container:gone"}`, class: "404", code: 128, text: "No such container: gone"},
@@ -745,5 +762,30 @@ func TestHostFS(t *testing.T) {
 	start(t, d, id)
 	if _, err := os.Stat(made); err != nil {
 		t.Errorf("the source of a bind was not made at start: %v", err)
+	}
+}
+
+// What says nothing of a profile, or has no default action, is no refusal:
+// Docker runs such a container, without seccomp or with its default.
+func TestStartTakesSecurity(t *testing.T) {
+	for _, host := range []string{
+		`{"SecurityOpt":["seccomp={}"]}`, `{"SecurityOpt":["seccomp=null"]}`, `{"SecurityOpt":["seccomp="]}`, `{"SecurityOpt":["seccomp=unconfined"]}`,
+		`{"SecurityOpt":["seccomp={bad","seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"]}`,
+		`{"Privileged":true,"SecurityOpt":["seccomp={bad"]}`,
+		`{"SecurityOpt":["label=user:u","apparmor=x","no-new-privileges:true","disable"]}`,
+		`{"UsernsMode":"anything","PidMode":"anything","UTSMode":"anything"}`,
+		`{"Sysctls":{"net.core.somaxconn":"1","net/ipv4/ip_forward":"1","kernel.sem":"1 2 3 4","fs.mqueue.msg_max":"10","kernel.domainname":"a"}}`,
+		`{"NetworkMode":"none","Sysctls":{"net.core.somaxconn":"1"}}`, `{"GroupAdd":["5","2147483647"]}`,
+	} {
+		d := newEngine(t)
+		loadBox(t, d)
+		resp, err := d.ContainerCreate(t.Context(), &config{Image: "box:1"}, hostJSON(t, host), nil, nil, "")
+		if err != nil {
+			t.Errorf("%s: create: %v", host, err)
+			continue
+		}
+		if err := d.ContainerStart(t.Context(), resp.ID, container.StartOptions{}); err != nil {
+			t.Errorf("%s: start: %v", host, err)
+		}
 	}
 }

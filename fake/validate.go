@@ -264,32 +264,6 @@ func checkNetworking(r *createRequest) error {
 	return Invalid("Container cannot be connected to network endpoints: %s", strings.Join(names, ", "))
 }
 
-// validateSecurityOpt refuses options that are not a known key with a value.
-func validateSecurityOpt(opts []string) error {
-	for _, o := range opts {
-		if o == "no-new-privileges" || o == "disable" {
-			continue
-		}
-		k, v, ok := strings.Cut(o, "=")
-		if !ok {
-			k, v, ok = strings.Cut(o, ":")
-		}
-		if !ok {
-			return Internal("invalid --security-opt 1: %q", o)
-		}
-		switch k {
-		case "label", "apparmor", "seccomp":
-		case "no-new-privileges":
-			if _, err := strconv.ParseBool(v); err != nil {
-				return Internal("invalid --security-opt 2: %q", o)
-			}
-		default:
-			return Internal("invalid --security-opt 2: %q", o)
-		}
-	}
-	return nil
-}
-
 var logOptions = map[string][]string{
 	"json-file": {"max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size", "cache-disabled", "cache-max-file", "cache-max-size", "cache-compress"},
 	"local":     {"max-file", "max-size", "compress", "mode", "max-buffer-size"},
