@@ -211,6 +211,7 @@ func (t *tailer) open(ctx context.Context, pos int64) error {
 		end = g.size
 	}
 	t.r.reset(g.plain, pos, end)
+	t.remember()
 	return nil
 }
 
@@ -232,7 +233,17 @@ func (t *tailer) run(ctx context.Context) error {
 func (t *tailer) read(ctx context.Context) error {
 	pause := firstPause
 	var still time.Duration // for how long nothing came after the end
-	for {
+	for fresh := true; ; {
+		if t.q.Ended != nil && !fresh && len(t.queue) == 1 {
+			// Before it is read: what stands there may be another log.
+			moved, err := t.look(ctx)
+			if err != nil {
+				return err
+			}
+			if moved {
+				pause, still = firstPause, 0
+			}
+		}
 		some, err := t.drain(ctx)
 		if err != nil {
 			return err
@@ -240,7 +251,7 @@ func (t *tailer) read(ctx context.Context) error {
 		if some {
 			pause, still = firstPause, 0
 		}
-		if len(t.queue) > 1 {
+		if fresh = len(t.queue) > 1; fresh {
 			t.drop(1)
 			if err := t.open(ctx, 0); err != nil {
 				return err
@@ -249,14 +260,6 @@ func (t *tailer) read(ctx context.Context) error {
 		}
 		if t.q.Ended == nil {
 			return nil
-		}
-		moved, err := t.look(ctx)
-		if err != nil {
-			return err
-		}
-		if moved {
-			pause, still = firstPause, 0
-			continue
 		}
 		if err := t.sink.Flush(); err != nil {
 			return err
@@ -303,7 +306,7 @@ func (t *tailer) drain(ctx context.Context) (some bool, err error) {
 			}
 		}
 	}
-	if some && t.q.Ended != nil {
+	if some {
 		t.remember()
 	}
 	return some, nil
@@ -315,6 +318,9 @@ const printLen = 96
 
 // remember keeps what stands before the place that was reached.
 func (t *tailer) remember() {
+	if t.q.Ended == nil {
+		return
+	}
 	n := min(printLen, t.r.pos)
 	t.print = slices.Grow(t.print[:0], printLen)[:n]
 	if got, err := t.r.src.ReadAt(t.print, t.r.pos-n); int64(got) < n && err != nil {
