@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -431,5 +432,71 @@ func isClosed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// Readable tells why the log at path cannot be opened.
+func Readable(path string) error {
+	g, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	g.close()
+	return nil
+}
+
+// ErrTooLong is a line of JSON of more than [MaxLine] bytes in a stream: which
+// output it is of stands at its end.
+var ErrTooLong = errors.New("line of more than 1 MiB")
+
+// Scan gives the records of a stream to sink, which it does not flush. A line
+// that is not finished at the end counts.
+func Scan(src io.Reader, sink Sink) error {
+	var (
+		parser logline.Parser
+		rec    logline.Record
+		long   *logline.Long // the line that is being given in pieces
+		lines  = bufio.NewReaderSize(src, MaxLine)
+	)
+	for {
+		line, err := lines.ReadSlice('\n')
+		more := err == bufio.ErrBufferFull
+		if err != nil && err != io.EOF && !more {
+			return err
+		}
+		if !more {
+			line = bytes.TrimSuffix(line, []byte{'\n'})
+		}
+		switch {
+		case long != nil:
+			rec = long.Piece(line, !more)
+			if err := sink.Put(&rec); err != nil {
+				return err
+			}
+		case !more:
+			if parser.Parse(line, &rec) == nil {
+				if err := sink.Put(&rec); err != nil {
+					return err
+				}
+			}
+		case leadingNULs(line) == len(line):
+			continue
+		default:
+			l, ok := logline.Outline(line[:outlineLen], nil)
+			if !ok {
+				return ErrTooLong
+			}
+			long = &l
+			rec = long.Piece(line[l.Start:], false)
+			if err := sink.Put(&rec); err != nil {
+				return err
+			}
+		}
+		if !more {
+			long = nil
+		}
+		if err == io.EOF {
+			return nil
+		}
 	}
 }
