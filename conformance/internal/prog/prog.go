@@ -43,6 +43,8 @@ type World struct {
 //	stubborn           writes "up", reports each signal, ends never
 //	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
 //	ask PORT           prints what the server there answers
+//
+// and those of log.
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -127,6 +129,9 @@ func Main(w World) int {
 		line, err := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprint(w.Stdout, line)
 		return code(w, err)
+	}
+	if code, ok := log(w, arg); ok {
+		return code
 	}
 	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
 	return 64
