@@ -19,6 +19,7 @@ const MaxLine = 1 << 20
 const (
 	pieceLen   = 64 << 10
 	outlineLen = 512
+	blockLen   = 256 << 10 // of one read: what stays in a processor's cache
 )
 
 // reader gives the records of one file in order.
@@ -89,7 +90,7 @@ func (l *reader) fill(ctx context.Context) error {
 	if l.w == len(l.buf) {
 		return l.tooLong(ctx)
 	}
-	n, err := readAt(l.src, l.buf[l.w:], l.pos+int64(l.w), l.end)
+	n, err := readAt(l.src, l.buf[l.w:min(len(l.buf), l.w+blockLen)], l.pos+int64(l.w), l.end)
 	l.w += n
 	return err
 }
