@@ -58,12 +58,12 @@ type logBuffer struct {
 	files   []int    // by file, the newest last: how many records it has
 	size    int64    // of the newest file
 	logRotation
-	rest    [3][]byte    // by stream: what is not yet a line
-	since   [3]time.Time // by stream: time of the first piece of that line
-	live    bool         // the container runs
-	wake    chan struct{}
-	path    string   // of the file; empty without Docker.Root and before the first run
-	file    *os.File // open while the container runs
+	rest  [3][]byte    // by stream: what is not yet a line
+	since [3]time.Time // by stream: time of the first piece of that line
+	live  bool         // the container runs
+	wake  chan struct{}
+	path  string   // of the file; empty without Docker.Root and before the first run
+	file  *os.File // open while the container runs
 }
 
 func newLogBuffer(driver string) *logBuffer { return &logBuffer{driver: driver, files: []int{0}} }
