@@ -87,6 +87,10 @@ var (
 	// ErrLogLink: the container was started and runs, but the link to its
 	// log could not be made. No class: the file system's error is inside.
 	ErrLogLink = errors.New("log link failed after a good start")
+	// ErrLogsUnreadable: the container's log driver keeps nothing that can be
+	// read back, such as "none", or the log file that was demanded is not
+	// there. Class NotImplemented.
+	ErrLogsUnreadable = newSentinel("logs cannot be read", errdefs.ErrNotImplemented)
 	// ErrInvalidName: a container name that does not follow the grammar.
 	// Class InvalidArgument.
 	ErrInvalidName = newSentinel("invalid name", errdefs.ErrInvalidArgument)
@@ -207,7 +211,8 @@ type verb int
 
 const (
 	verbOther     verb = iota // lists, and questions about the engine itself
-	verbContainer             // inspect, stop, kill, wait, logs: the target is a container
+	verbContainer             // inspect, stop, kill, wait: the target is a container
+	verbLogs                  // read a container's log
 	verbCreate                // create a container
 	verbStart                 // start a container
 	verbRemove                // remove a container
@@ -296,6 +301,10 @@ func classify(v verb, target string, err error) error {
 		case has("cannot remove a running container", "container is running", "as it is running",
 			"cannot remove a paused container", "container is paused", "as it is paused"):
 			return as(ErrRunning)
+		}
+	case verbLogs:
+		if errdefs.IsNotImplemented(err) || has("does not support reading", "using the 'none' log driver") {
+			return as(ErrLogsUnreadable)
 		}
 	case verbUpdate:
 		// Podman has no such call: a 404 that names no container.

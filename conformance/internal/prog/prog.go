@@ -51,6 +51,8 @@ type World struct {
 //	report QUESTION…   prints a [Report] as JSON; the questions are those of [Look]
 //	hold QUESTION…     the same, and anew at each SIGHUP, until SIGTERM
 //	use ANON FILE      takes so many MiB of memory and of page cache, writes "up", ends on SIGTERM
+//
+// and those of log.
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -167,8 +169,10 @@ func Main(w World) int {
 		fmt.Fprint(w.Stdout, line)
 		return code(w, err)
 	}
-	if code, ok := execMain(w, arg); ok {
-		return code
+	for _, more := range []func(World, func(int) string) (int, bool){execMain, log} {
+		if code, ok := more(w, arg); ok {
+			return code
+		}
 	}
 	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
 	return 64
