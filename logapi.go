@@ -253,7 +253,7 @@ func readFrames(src io.Reader, f func(*logline.Record) error) error {
 		}
 		going = frame.More
 		rec := logline.Record{Stream: frame.Stream, Stamp: stamp}
-		rec.Text, rec.Partial = endOf(text)
+		rec.Text, rec.Partial = cutNewline(text)
 		if frame.More {
 			rec.Text, rec.Partial = text, true
 		}
@@ -263,8 +263,8 @@ func readFrames(src io.Reader, f func(*logline.Record) error) error {
 	}
 }
 
-// endOf cuts a record's newline off.
-func endOf(text []byte) (line []byte, partial bool) {
+// cutNewline cuts a record's newline off.
+func cutNewline(text []byte) (line []byte, partial bool) {
 	line, ok := bytes.CutSuffix(text, []byte{'\n'})
 	return line, !ok
 }
@@ -306,7 +306,7 @@ func readTerminal(src io.Reader, f func(*logline.Record) error) error {
 		text, err := terminalText(lines)
 		if len(text) > 0 {
 			rec := logline.Record{Stream: logline.Stdout, Stamp: stamp}
-			rec.Text, rec.Partial = endOf(text)
+			rec.Text, rec.Partial = cutNewline(text)
 			if err := f(&rec); err != nil {
 				return err
 			}
