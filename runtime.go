@@ -49,6 +49,8 @@ type Runtime struct {
 
 	names nameLocks
 
+	logWriters logWriters
+
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
 	imageAges imageAges
@@ -70,6 +72,7 @@ type options struct {
 	apiVersion     string
 	keyring        Keyring
 	pullLimit      int
+	logFiles       *LogFileOptions // nil: links to the engine's files
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
@@ -201,6 +204,9 @@ func newRuntime(opts []Option) *Runtime {
 	r.err = checkOwner(r.opts.owner)
 	if n := r.opts.network; r.err == nil && (n == "host" || strings.Contains(n, ":")) {
 		r.err = &FieldError{"WithNetwork", fmt.Sprintf("%q is no network; SandboxConfig.Namespaces chooses the node's", n)}
+	}
+	if r.err == nil && r.opts.logFiles != nil {
+		r.err = r.opts.logFiles.check()
 	}
 	return r
 }
@@ -443,10 +449,11 @@ func redactEndpoint(endpoint string) string {
 	return "…" + endpoint[at:]
 }
 
-// Close closes what [Connect] opened; calls that are under way go on. A second
-// Close does nothing more. After [New] it does nothing: the client is the
-// caller's.
+// Close ends the writing of logs (see [WithLogFiles]) and closes what [Connect]
+// opened; calls that are under way go on. A second Close does nothing more.
+// After [New] the client stays open: it is the caller's.
 func (r *Runtime) Close() error {
+	r.logWriters.close()
 	if r.close == nil {
 		return nil
 	}

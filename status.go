@@ -49,7 +49,7 @@ type ContainerStatus struct {
 	// earlier run; Reason and ExitCode are that run's.
 	StartError string
 
-	LogPath       string // where the link is, or was to be; empty: none asked for
+	LogPath       string // where the log's link or file is, or was to be; empty: none asked for
 	EngineLogPath string // the engine's own file; empty: none, or not yet
 	LogDriver     string
 	Mounts        []MountStatus // sorted by target
@@ -64,7 +64,8 @@ type ContainerStatus struct {
 	Health        string // "", "starting", "healthy", "unhealthy"
 
 	// Problems lists parts of the engine's answer that could not be read, a
-	// malformed timestamp for example. The field concerned is zero.
+	// malformed timestamp for example. The field concerned is zero. A log
+	// that cannot be written is among them, as "LogPath: …".
 	Problems []string
 }
 
@@ -342,6 +343,10 @@ func resourcesOf(h *container.HostConfig) Resources {
 // [ErrContainerNotFound] if it is gone and [ErrNotManaged] if it is not this
 // Runtime's, a sandbox, or carries a name and labels that say nothing. An
 // image that was removed meanwhile is no error.
+//
+// With [WithLogFiles], the status of a container that has ended waits until
+// its log is in the file, for 5 seconds at most, if this Runtime writes it.
+// Why a log is not being written is among the Problems.
 func (r *Runtime) ContainerStatus(ctx context.Context, id string) (st ContainerStatus, err error) {
 	ctx, end := r.begin(ctx, "container status", id)
 	defer end(&err)
@@ -353,6 +358,9 @@ func (r *Runtime) containerStatus(ctx context.Context, id string, imageByID func
 	if err != nil {
 		return ContainerStatus{}, err
 	}
+	if stateOf(stateFromInspect(info, func(string) {})).state != StateRunning {
+		r.drainLog(ctx, info.ID)
+	}
 	// The image may be gone, or damaged: the container is what was asked for.
 	img, imgErr := imageByID(ctx, info.Image)
 	if imgErr != nil && ctx.Err() != nil {
@@ -361,6 +369,9 @@ func (r *Runtime) containerStatus(ctx context.Context, id string, imageByID func
 	st, err := r.statusOf(info, img)
 	if err == nil && imgErr != nil && !errdefs.IsNotFound(imgErr) {
 		st.Problems = append(st.Problems, "ImageRef: "+imgErr.Error())
+	}
+	if problem := r.logProblem(info.ID); err == nil && problem != nil {
+		st.Problems = append(st.Problems, "LogPath: "+problem.Error())
 	}
 	return st, err
 }
