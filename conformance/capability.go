@@ -84,6 +84,8 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		must(t, w.rt.RemoveContainer(t.Context(), id))
 		return err == nil && !w.isPodman(t)
 	},
+	// The engine has the log driver "local".
+	"local logs": notPodman,
 	// The ports that the engine publishes are this machine's.
 	"host ports": func(t *testing.T, w *world) bool {
 		port := w.ports(t, 1)[0]

@@ -50,6 +50,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Sandbox", sandboxCases},
 		{"Image", imageCases},
 		{"Log", logCases},
+		{"LogFile", logFileCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
