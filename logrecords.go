@@ -40,6 +40,7 @@ type frameRecords struct {
 	src  *stdmux.Reader
 	line logline.Line // its text is what of the frame was not given yet
 	more bool         // the frame goes on in its next piece
+	head bool         // the time of the frame is not read yet
 	long []byte       // the text of a frame that comes in pieces
 }
 
@@ -52,24 +53,24 @@ func (d *frameRecords) next() (logline.Line, error) {
 		if err != nil {
 			return logline.Line{}, err
 		}
+		text := f.Data
 		switch {
 		case d.more:
 			d.long = append(append(d.long[:0], d.line.Text...), f.Data...)
-			d.line.Text = d.long
-		case len(f.Data) == 0:
-			continue
+			text = d.long
+		case f.More:
+			d.long = append(d.long[:0], f.Data...)
+			text, d.head = d.long, true
 		default:
-			at, text, err := cutTime(f.Data)
-			if err != nil {
+			d.head = len(text) > 0
+		}
+		if d.head && (len(text) >= maxTimeText || !f.More) {
+			d.line.Stream, d.head = f.Stream, false
+			if d.line.Time, text, err = cutTime(text); err != nil {
 				return logline.Line{}, err
 			}
-			d.line = logline.Line{Time: at, Stream: f.Stream, Text: text}
-			if f.More {
-				d.long = append(d.long[:0], text...)
-				d.line.Text = d.long
-			}
 		}
-		d.more = f.More
+		d.line.Text, d.more = text, f.More
 	}
 }
 
@@ -77,7 +78,7 @@ func (d *frameRecords) next() (logline.Line, error) {
 // depend on the pieces in which the frame comes.
 func (d *frameRecords) cut() (logline.Line, bool) {
 	n, skip := cutLine(d.line.Text)
-	if len(d.line.Text) == 0 || skip == 0 && d.more && len(d.line.Text) <= maxLinePiece {
+	if d.head || len(d.line.Text) == 0 || skip == 0 && d.more && len(d.line.Text) <= maxLinePiece {
 		return logline.Line{}, false
 	}
 	l := d.line
