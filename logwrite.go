@@ -216,7 +216,7 @@ func (r *Runtime) writeLog(ctx context.Context, info container.InspectResponse) 
 	case <-w.begun:
 		return w, begun, w.problem()
 	case <-ctx.Done():
-		return w, begun, &logFileError{ctx.Err()}
+		return w, begun, ctx.Err() // it goes on by itself
 	}
 }
 

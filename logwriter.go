@@ -36,6 +36,7 @@ type logWriter struct {
 	writeErr  bool               // err is the file's, not the engine's
 	elsewhere bool               // another process writes the file
 	made      bool               // there was no file
+	wrote     bool               // since progressed was called
 }
 
 // maxLogBatch is how many bytes of lines go into the file at once.
@@ -55,7 +56,6 @@ func (w *logWriter) run(ctx context.Context) {
 	defer w.close()
 	wait := newBackoff(logRetryFirst, logRetryLimit)
 	for ctx.Err() == nil {
-		began := time.Now()
 		ended, err := w.try(ctx)
 		if ended || ctx.Err() != nil {
 			return
@@ -72,7 +72,7 @@ func (w *logWriter) run(ctx context.Context) {
 		if isFinal(err) {
 			return
 		}
-		if err == nil && time.Since(began) > logRetryLimit {
+		if w.progressed() {
 			wait = newBackoff(logRetryFirst, logRetryLimit)
 		}
 		if busy {
@@ -297,7 +297,21 @@ func (w *logWriter) stream(ctx context.Context, since time.Time, follow bool) (i
 		}
 		return nil, err
 	}
-	return stream, nil
+	// A client of the engine need not notice the context's end while a stream
+	// is read.
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	return &stoppingStream{stream, stop}, nil
+}
+
+// stoppingStream is closed by its context, or by its reader.
+type stoppingStream struct {
+	io.ReadCloser
+	stop func() bool
+}
+
+func (s *stoppingStream) Close() error {
+	s.stop()
+	return s.ReadCloser.Close()
 }
 
 // flushBefore writes what there is before it waits for more of the stream.
@@ -355,6 +369,7 @@ func (w *logWriter) flushLocked() error {
 		if err != nil {
 			return &logWriteError{err}
 		}
+		w.wrote = true
 	}
 	if w.err != nil && (wrote || !w.writeErr) {
 		w.noteLocked(nil)
@@ -434,6 +449,15 @@ func (w *logWriter) moved() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.store.file != nil && w.store.moved()
+}
+
+// progressed reports whether lines were written since the last call.
+func (w *logWriter) progressed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wrote := w.wrote
+	w.wrote = false
+	return wrote
 }
 
 // isNew reports whether there was no file.
