@@ -37,7 +37,7 @@ type ContainerConfig struct {
 	Annotations map[string]string
 
 	// LogPath is where the log stands, relative to the sandbox's
-	// LogDirectory. Empty: no link is made.
+	// LogDirectory. Empty: no link or file is made.
 	LogPath   string
 	LogConfig LogConfig // zero: the engine's default log driver
 
@@ -64,7 +64,8 @@ type EnvVar struct{ Key, Value string }
 
 // LogConfig chooses the engine's log driver and its options: "max-size" and
 // "max-file" rotate a json-file log. Rotation is the engine's; a kubelet
-// cannot do it from outside.
+// cannot do it from outside. A log file of [WithLogFiles] is another matter:
+// there these options bound what the engine keeps beside it.
 type LogConfig struct {
 	Driver  string
 	Options map[string]string

@@ -87,6 +87,10 @@ var (
 	// [WithLogFiles]); the container itself is as it was. No class of its own:
 	// the file system's or the engine's error is inside.
 	ErrLogFile = errors.New("log file cannot be written")
+	// ErrLogsUnreadable: the container's log driver keeps nothing that can be
+	// read back, such as "none", or the log file that was demanded is not
+	// there. Class NotImplemented.
+	ErrLogsUnreadable = newSentinel("logs cannot be read", errdefs.ErrNotImplemented)
 	// ErrInvalidName: a container name that does not follow the grammar.
 	// Class InvalidArgument.
 	ErrInvalidName = newSentinel("invalid name", errdefs.ErrInvalidArgument)
@@ -207,7 +211,8 @@ type verb int
 
 const (
 	verbOther     verb = iota // lists, and questions about the engine itself
-	verbContainer             // inspect, stop, kill, wait, logs: the target is a container
+	verbContainer             // inspect, stop, kill, wait: the target is a container
+	verbLogs                  // read a container's log
 	verbCreate                // create a container
 	verbStart                 // start a container
 	verbRemove                // remove a container
@@ -295,6 +300,10 @@ func classify(v verb, target string, err error) error {
 		case has("cannot remove a running container", "container is running", "as it is running",
 			"cannot remove a paused container", "container is paused", "as it is paused"):
 			return as(ErrRunning)
+		}
+	case verbLogs:
+		if errdefs.IsNotImplemented(err) || has("does not support reading", "using the 'none' log driver") {
+			return as(ErrLogsUnreadable)
 		}
 	case verbUpdate:
 		// Podman has no such call: a 404 that names no container.

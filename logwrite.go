@@ -90,18 +90,18 @@ func (e *logFileError) Error() string { return ErrLogFile.Error() + ": " + e.err
 // Unwrap keeps the file system's or the engine's error reachable.
 func (e *logFileError) Unwrap() []error { return []error{ErrLogFile, e.err} }
 
-// logWriters are the writers of a Runtime, by container.
-type logWriters struct {
+// logKeepers are the writers of a Runtime, by container.
+type logKeepers struct {
 	mu     sync.Mutex
 	closed bool
-	byID   map[string]*logWriter
+	byID   map[string]*logKeeper
 }
 
 var errRuntimeClosed = errors.New("the runtime is closed")
 
 // ensure returns the writer of a container's log and whether it was begun just
 // now. One that has given up begins again.
-func (l *logWriters) ensure(r *Runtime, info container.InspectResponse, want linkWant) (w *logWriter, begun bool, err error) {
+func (l *logKeepers) ensure(r *Runtime, info container.InspectResponse, want linkWant) (w *logKeeper, begun bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -111,7 +111,7 @@ func (l *logWriters) ensure(r *Runtime, info container.InspectResponse, want lin
 		return w, false, nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w = &logWriter{
+	w = &logKeeper{
 		r: r, id: info.ID, tty: info.Config.Tty, cancel: cancel,
 		begun: make(chan struct{}), done: make(chan struct{}),
 		store: logStore{
@@ -122,7 +122,7 @@ func (l *logWriters) ensure(r *Runtime, info container.InspectResponse, want lin
 		},
 	}
 	if l.byID == nil {
-		l.byID = map[string]*logWriter{}
+		l.byID = map[string]*logKeeper{}
 	}
 	l.byID[info.ID] = w
 	go func() {
@@ -135,7 +135,7 @@ func (l *logWriters) ensure(r *Runtime, info container.InspectResponse, want lin
 
 // leave forgets a writer that has ended well. Another one stays, to tell what
 // was wrong.
-func (l *logWriters) leave(w *logWriter) {
+func (l *logKeepers) leave(w *logKeeper) {
 	failed := w.problem() != nil
 	l.mu.Lock()
 	if l.byID[w.id] == w && !failed {
@@ -145,14 +145,14 @@ func (l *logWriters) leave(w *logWriter) {
 	close(w.done)
 }
 
-func (l *logWriters) of(id string) *logWriter {
+func (l *logKeepers) of(id string) *logKeeper {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.byID[id]
 }
 
 // end ends the writer of a container that is gone.
-func (l *logWriters) end(id string) {
+func (l *logKeepers) end(id string) {
 	l.mu.Lock()
 	w := l.byID[id]
 	delete(l.byID, id)
@@ -164,7 +164,7 @@ func (l *logWriters) end(id string) {
 }
 
 // prune forgets the failures of containers that are not among ids.
-func (l *logWriters) prune(ids map[string]bool) {
+func (l *logKeepers) prune(ids map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, w := range l.byID {
@@ -175,7 +175,7 @@ func (l *logWriters) prune(ids map[string]bool) {
 }
 
 // close ends all writers, and lets no more begin.
-func (l *logWriters) close() {
+func (l *logKeepers) close() {
 	l.mu.Lock()
 	l.closed = true
 	all := l.byID
@@ -200,12 +200,12 @@ func isDone(c <-chan struct{}) bool {
 
 // writeLog makes sure that a container's log is being written, if it wants
 // one, and returns why it cannot be.
-func (r *Runtime) writeLog(ctx context.Context, info container.InspectResponse) (w *logWriter, begun bool, err error) {
+func (r *Runtime) writeLog(ctx context.Context, info container.InspectResponse) (w *logKeeper, begun bool, err error) {
 	want := linkOf(info)
 	if want.dir == "" || want.rel == "" {
 		return nil, false, nil
 	}
-	w, begun, err = r.logWriters.ensure(r, info, want)
+	w, begun, err = r.logKeepers.ensure(r, info, want)
 	if err != nil {
 		return nil, false, err
 	}
@@ -226,7 +226,7 @@ func (r *Runtime) drainLog(ctx context.Context, id string) {
 	if r.opts.logFiles == nil {
 		return
 	}
-	if w := r.logWriters.of(id); w != nil {
+	if w := r.logKeepers.of(id); w != nil {
 		w.drain(ctx)
 	}
 }
@@ -236,7 +236,7 @@ func (r *Runtime) logProblem(id string) error {
 	if r.opts.logFiles == nil {
 		return nil
 	}
-	if w := r.logWriters.of(id); w != nil {
+	if w := r.logKeepers.of(id); w != nil {
 		return w.problem()
 	}
 	return nil
@@ -247,7 +247,7 @@ func (r *Runtime) removeLogFile(info container.InspectResponse, want linkWant) e
 	if r.opts.logFiles == nil {
 		return nil
 	}
-	r.logWriters.end(info.ID)
+	r.logKeepers.end(info.ID)
 	s := stateFromInspect(info, func(string) {})
 	l := life{created: s.created, finished: stateOf(s).finished}
 	err := (&logStore{dir: want.dir, rel: want.rel}).remove(l)
@@ -283,7 +283,7 @@ func (r *Runtime) ReopenContainerLog(ctx context.Context, id string) (err error)
 	if want.dir == "" || want.rel == "" {
 		return &UnsupportedError{"ReopenContainerLog", "the container has no log path"}
 	}
-	w, _, err := r.logWriters.ensure(r, info, want)
+	w, _, err := r.logKeepers.ensure(r, info, want)
 	if err != nil {
 		return err
 	}
@@ -307,7 +307,7 @@ func (r *Runtime) reconcileLogFiles(ctx context.Context, infos []container.Inspe
 			candidates[i].target = w.rel
 		}
 	}
-	r.logWriters.prune(ids)
+	r.logKeepers.prune(ids)
 	plan := planLinks(candidates)
 	var (
 		mu     sync.Mutex

@@ -49,7 +49,7 @@ type Runtime struct {
 
 	names nameLocks
 
-	logWriters logWriters
+	logKeepers logKeepers
 
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
@@ -453,7 +453,7 @@ func redactEndpoint(endpoint string) string {
 // opened; calls that are under way go on. A second Close does nothing more.
 // After [New] the client stays open: it is the caller's.
 func (r *Runtime) Close() error {
-	r.logWriters.close()
+	r.logKeepers.close()
 	if r.close == nil {
 		return nil
 	}

@@ -84,7 +84,17 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		must(t, w.rt.RemoveContainer(t.Context(), id))
 		return err == nil && !w.isPodman(t)
 	},
-	// The engine has the log driver "local".
+	// The engine's log files can be read here, whatever their format.
+	"log files": func(t *testing.T, w *world) bool {
+		id := w.ended(t, "exit")
+		_, err := os.ReadFile(w.raw(t, id).LogPath)
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		return err == nil
+	},
+	// The engine's API tells the times of log lines to the nanosecond, and
+	// takes bounds as exact. Podman's does so by the second.
+	"exact log times": notPodman,
+	// The engine has the log driver "local". Podman has not.
 	"local logs": notPodman,
 	// The ports that the engine publishes are this machine's.
 	"host ports": func(t *testing.T, w *world) bool {

@@ -51,6 +51,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Image", imageCases},
 		{"Log", logCases},
 		{"LogFile", logFileCases},
+		{"LogRead", logReadCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {

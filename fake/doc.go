@@ -62,7 +62,8 @@
 //     carries bytes. An address to publish at that the host does not have is
 //     accepted.
 //   - Volumes are names; mounts carry no files into a [Process].
-//   - Log files are not rotated; drivers that send logs elsewhere keep them here.
+//   - Only the log of json-file has a bound; its files are compressed at once.
+//     Drivers that send logs elsewhere keep them here.
 //   - A process writes at its own pace and is never out of order: Docker 20.10
 //     may lose the last unfinished line of a followed log, and may swap lines of
 //     the two streams.

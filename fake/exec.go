@@ -299,7 +299,7 @@ func (d *Docker) ContainerAttach(ctx context.Context, containerID string, o cont
 
 func (d *Docker) attach(c *ctr, to *conn, o container.AttachOptions) {
 	if o.Logs && c.logs.readable() {
-		records, _, _ := c.logs.from(0)
+		records, _, _, _ := c.logs.from(0)
 		for _, r := range records {
 			if r.stream == Stdout && !o.Stdout || r.stream == Stderr && !o.Stderr {
 				continue

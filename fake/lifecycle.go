@@ -140,7 +140,7 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if d.Root != "" {
 		file = d.logPath(c)
 	}
-	if err := c.logs.begin(file); err != nil {
+	if err := c.logs.begin(file, c.hc.LogConfig.Config); err != nil {
 		return before(Internal("failed to initialize logging driver: %v", err))
 	}
 	return t, nil

@@ -22,6 +22,7 @@ func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logli
 	)
 	// buf[:have] stands at at and is followed by nothing of interest.
 	at, have := end, 0
+	var newlines []int // in it; looked for from the front, which is faster
 	give := func(line []byte) bool {
 		if lineEnd < 0 {
 			return true
@@ -29,10 +30,9 @@ func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logli
 		return parser.Parse(line, &rec) != nil || f(&rec, lineEnd)
 	}
 	for at > 0 || have > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if i := bytes.LastIndexByte(buf[:have], '\n'); i >= 0 {
+		if last := len(newlines) - 1; last >= 0 {
+			i := newlines[last]
+			newlines = newlines[:last]
 			if !give(buf[i+1 : have]) {
 				return nil
 			}
@@ -42,6 +42,9 @@ func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logli
 		if at == 0 {
 			give(buf[:have])
 			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if have > len(buf)/2 {
 			// A line too long to be held: NULs, or one given in pieces.
@@ -69,6 +72,14 @@ func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logli
 			return err
 		}
 		have += int(n)
+		for i := 0; ; i++ {
+			next := bytes.IndexByte(buf[i:n], '\n')
+			if next < 0 {
+				break
+			}
+			i += next
+			newlines = append(newlines, i)
+		}
 	}
 	return nil
 }

@@ -101,8 +101,8 @@ func openFile(path string) (*generation, error) {
 }
 
 // rotated recognises what comes after the name of a log in the name of an
-// older one: the engine's number, or the time that the kubelet writes.
-var rotated = regexp.MustCompile(`^\.(?:([0-9]{1,6})|([0-9]{8}-[0-9]{6}))(\.gz)?$`)
+// older one: the engine's number, or the time that the kubelet or dockpod itself writes.
+var rotated = regexp.MustCompile(`^\.(?:([0-9]{1,6})|([0-9]{8}-[0-9]{6}(?:\.[0-9]{9})?))(\.gz)?$`)
 
 // older lists the names of the older files beside path, the newest first.
 func older(path string) ([]string, error) {

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -211,6 +212,7 @@ func (t *tailer) open(ctx context.Context, pos int64) error {
 		end = g.size
 	}
 	t.r.reset(g.plain, pos, end)
+	t.remember()
 	return nil
 }
 
@@ -232,7 +234,17 @@ func (t *tailer) run(ctx context.Context) error {
 func (t *tailer) read(ctx context.Context) error {
 	pause := firstPause
 	var still time.Duration // for how long nothing came after the end
-	for {
+	for fresh := true; ; {
+		if t.q.Ended != nil && !fresh && len(t.queue) == 1 {
+			// Before it is read: what stands there may be another log.
+			moved, err := t.look(ctx)
+			if err != nil {
+				return err
+			}
+			if moved {
+				pause, still = firstPause, 0
+			}
+		}
 		some, err := t.drain(ctx)
 		if err != nil {
 			return err
@@ -240,7 +252,7 @@ func (t *tailer) read(ctx context.Context) error {
 		if some {
 			pause, still = firstPause, 0
 		}
-		if len(t.queue) > 1 {
+		if fresh = len(t.queue) > 1; fresh {
 			t.drop(1)
 			if err := t.open(ctx, 0); err != nil {
 				return err
@@ -249,14 +261,6 @@ func (t *tailer) read(ctx context.Context) error {
 		}
 		if t.q.Ended == nil {
 			return nil
-		}
-		moved, err := t.look(ctx)
-		if err != nil {
-			return err
-		}
-		if moved {
-			pause, still = firstPause, 0
-			continue
 		}
 		if err := t.sink.Flush(); err != nil {
 			return err
@@ -303,7 +307,7 @@ func (t *tailer) drain(ctx context.Context) (some bool, err error) {
 			}
 		}
 	}
-	if some && t.q.Ended != nil {
+	if some {
 		t.remember()
 	}
 	return some, nil
@@ -315,6 +319,9 @@ const printLen = 96
 
 // remember keeps what stands before the place that was reached.
 func (t *tailer) remember() {
+	if t.q.Ended == nil {
+		return
+	}
 	n := min(printLen, t.r.pos)
 	t.print = slices.Grow(t.print[:0], printLen)[:n]
 	if got, err := t.r.src.ReadAt(t.print, t.r.pos-n); int64(got) < n && err != nil {
@@ -425,5 +432,71 @@ func isClosed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// Readable tells why the log at path cannot be opened.
+func Readable(path string) error {
+	g, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	g.close()
+	return nil
+}
+
+// ErrTooLong is a line of JSON of more than [MaxLine] bytes in a stream: which
+// output it is of stands at its end.
+var ErrTooLong = errors.New("line of more than 1 MiB")
+
+// Scan gives the records of a stream to sink, which it does not flush. A line
+// that is not finished at the end counts.
+func Scan(src io.Reader, sink Sink) error {
+	var (
+		parser logline.Parser
+		rec    logline.Record
+		long   *logline.Long // the line that is being given in pieces
+		lines  = bufio.NewReaderSize(src, MaxLine)
+	)
+	for {
+		line, err := lines.ReadSlice('\n')
+		more := err == bufio.ErrBufferFull
+		if err != nil && err != io.EOF && !more {
+			return err
+		}
+		if !more {
+			line = bytes.TrimSuffix(line, []byte{'\n'})
+		}
+		switch {
+		case long != nil:
+			rec = long.Piece(line, !more)
+			if err := sink.Put(&rec); err != nil {
+				return err
+			}
+		case !more:
+			if parser.Parse(line, &rec) == nil {
+				if err := sink.Put(&rec); err != nil {
+					return err
+				}
+			}
+		case leadingNULs(line) == len(line):
+			continue
+		default:
+			l, ok := logline.Outline(line[:outlineLen], nil)
+			if !ok {
+				return ErrTooLong
+			}
+			long = &l
+			rec = long.Piece(line[l.Start:], false)
+			if err := sink.Put(&rec); err != nil {
+				return err
+			}
+		}
+		if !more {
+			long = nil
+		}
+		if err == io.EOF {
+			return nil
+		}
 	}
 }

@@ -19,6 +19,7 @@ const MaxLine = 1 << 20
 const (
 	pieceLen   = 64 << 10
 	outlineLen = 512
+	blockLen   = 256 << 10 // of one read: what stays in a processor's cache
 )
 
 // reader gives the records of one file in order.
@@ -89,7 +90,7 @@ func (l *reader) fill(ctx context.Context) error {
 	if l.w == len(l.buf) {
 		return l.tooLong(ctx)
 	}
-	n, err := readAt(l.src, l.buf[l.w:], l.pos+int64(l.w), l.end)
+	n, err := readAt(l.src, l.buf[l.w:min(len(l.buf), l.w+blockLen)], l.pos+int64(l.w), l.end)
 	l.w += n
 	return err
 }
@@ -115,7 +116,7 @@ func readAt(src io.ReaderAt, buf []byte, at, end int64) (int, error) {
 
 // tooLong deals with a buffer that is full without a newline.
 func (l *reader) tooLong(ctx context.Context) error {
-	if nuls := len(l.buf) - len(bytes.TrimLeft(l.buf, "\x00")); nuls > 0 {
+	if nuls := leadingNULs(l.buf); nuls > 0 {
 		l.advance(nuls)
 		return nil
 	}
@@ -152,6 +153,20 @@ func (l *reader) tooLong(ctx context.Context) error {
 	l.w, l.seen = 0, 0
 	return nil
 }
+
+// leadingNULs counts the NULs that b begins with. There may be gigabytes of
+// them: a hole in a file that a crash left.
+func leadingNULs(b []byte) (n int) {
+	for len(b)-n >= len(zeros) && [len(zeros)]byte(b[n:]) == zeros {
+		n += len(zeros)
+	}
+	for n < len(b) && b[n] == 0 {
+		n++
+	}
+	return n
+}
+
+var zeros [4 << 10]byte
 
 // piece gives the next piece of a long line.
 func (l *reader) piece(rec *logline.Record) error {

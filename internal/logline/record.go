@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -63,10 +64,9 @@ func (p *Parser) Parse(line []byte, r *Record) error {
 
 const (
 	jsonHead   = `{"log":"`
-	jsonStream = `","stream":"std`
-	jsonTime   = `","time":"`
+	jsonStdout = `","stream":"stdout","time":"`
+	jsonStderr = `","stream":"stderr","time":"`
 	jsonTail   = `"}`
-	streamLen  = len(jsonStream) + len("out")
 	maxStamp   = len("2006-01-02T15:04:05.999999999+07:00")
 )
 
@@ -123,31 +123,30 @@ func parseTail(line []byte, r *Record) (int, bool) {
 		return 0, false
 	}
 	rest := line[:len(line)-len(jsonTail)]
-	i := bytes.LastIndexByte(rest[max(0, len(rest)-maxStamp-1):], '"')
-	if i < 0 {
-		return 0, false
-	}
-	at := max(0, len(rest)-maxStamp-1) + i + 1
-	head := rest[:at]
-	if !bytes.HasSuffix(head, []byte(jsonTime)) || at-len(jsonTime) < streamLen {
-		return 0, false
+	// Nine times of ten the time has all its digits.
+	at := len(rest) - len("2006-01-02T15:04:05.999999999Z")
+	if at < 1 || rest[at-1] != '"' || bytes.IndexByte(rest[at:], '"') >= 0 {
+		from := max(0, len(rest)-maxStamp-1)
+		at = from + bytes.LastIndexByte(rest[from:], '"') + 1
+		if at == from {
+			return 0, false
+		}
 	}
 	stamp := rest[at:]
 	if bytes.IndexByte(stamp, '\\') >= 0 {
 		return 0, false
 	}
-	end := at - len(jsonTime) - streamLen
-	word := head[end : end+streamLen]
+	head := rest[:at]
 	switch {
-	case string(word) == jsonStream+"out":
+	case bytes.HasSuffix(head, []byte(jsonStdout)):
 		r.Stream = Stdout
-	case string(word) == jsonStream+"err":
+	case bytes.HasSuffix(head, []byte(jsonStderr)):
 		r.Stream = Stderr
 	default:
 		return 0, false
 	}
 	r.Stamp = stamp
-	return end, true
+	return at - len(jsonStdout), true
 }
 
 // unquote undoes the escapes of the inside of a JSON string. It fails at what
@@ -161,19 +160,20 @@ func (p *Parser) unquote(s []byte) ([]byte, bool) {
 // appendUnquoted undoes the escapes of s up to one that is not all there, and
 // returns how much of s it used.
 func appendUnquoted(dst, s []byte) (out []byte, used int, ok bool) {
+	// What comes out is never longer than what goes in.
+	dst = slices.Grow(dst, len(s))
 	i := 0
 	for i < len(s) {
-		j := bytes.IndexByte(s[i:], '\\')
-		plain := s[i:]
-		if j >= 0 {
-			plain = s[i : i+j]
+		c := s[i]
+		if c != '\\' {
+			if c == '"' {
+				return dst, i, false
+			}
+			dst = append(dst, c)
+			i++
+			continue
 		}
-		if bytes.IndexByte(plain, '"') >= 0 {
-			return dst, i, false
-		}
-		dst = append(dst, plain...)
-		i += len(plain)
-		if j < 0 || i+1 == len(s) {
+		if i+1 == len(s) {
 			break
 		}
 		switch c := s[i+1]; c {
@@ -332,9 +332,11 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	if !r.Partial {
 		dst = append(dst, `\n`...)
 	}
-	dst = append(dst, `","stream":"`...)
-	dst = append(dst, r.Stream.String()...)
-	dst = append(dst, jsonTime...)
+	if r.Stream == Stderr {
+		dst = append(dst, jsonStderr...)
+	} else {
+		dst = append(dst, jsonStdout...)
+	}
 	dst = append(dst, r.Stamp...)
 	return append(dst, `"}`+"\n"...)
 }

@@ -35,9 +35,7 @@ type World struct {
 //	exit CODE          ends with CODE
 //	print TEXT [CODE]  writes TEXT and a newline
 //	eprint TEXT        the same to standard error
-//	write TEXT         writes TEXT alone, without a newline
 //	lines N            prints "line 1" to "line N", each tenth to standard error
-//	long N             prints a line of N bytes
 //	tick US            prints "line 1" and so on, one each US microseconds, until SIGTERM
 //	env                prints the environment, a variable a line
 //	args A…            prints its arguments, one a line
@@ -48,6 +46,8 @@ type World struct {
 //	stubborn           writes "up", reports each signal, ends never
 //	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
 //	ask PORT           prints what the server there answers
+//
+// and those of log.
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -64,9 +64,6 @@ func Main(w World) int {
 	case "eprint":
 		fmt.Fprintln(w.Stderr, arg(1))
 		return 0
-	case "write":
-		fmt.Fprint(w.Stdout, arg(1))
-		return 0
 	case "lines":
 		for i := 1; i <= atoi(arg(1)); i++ {
 			to := w.Stdout
@@ -75,9 +72,6 @@ func Main(w World) int {
 			}
 			fmt.Fprintln(to, "line", i)
 		}
-		return 0
-	case "long":
-		fmt.Fprintln(w.Stdout, strings.Repeat("x", atoi(arg(1))))
 		return 0
 	case "tick":
 		t := time.NewTicker(time.Duration(atoi(arg(1))) * time.Microsecond)
@@ -160,6 +154,9 @@ func Main(w World) int {
 		line, err := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprint(w.Stdout, line)
 		return code(w, err)
+	}
+	if code, ok := log(w, arg); ok {
+		return code
 	}
 	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
 	return 64

@@ -5,21 +5,19 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/dockpod/dockpod/internal/logline"
 )
 
-// logWriter writes the log file of one container on one goroutine, from the
+// logKeeper writes the log file of one container on one goroutine, from the
 // engine's stream. What it has to remember stands in the file: after whatever
 // failure it closes the file and the stream, and begins again at the file's
 // last line.
-type logWriter struct {
+type logKeeper struct {
 	r      *Runtime
 	id     string
 	tty    bool
@@ -51,7 +49,7 @@ const (
 
 // run writes until the container has ended and its log is in the file, the
 // container is gone, or the log cannot be read at all.
-func (w *logWriter) run(ctx context.Context) {
+func (w *logKeeper) run(ctx context.Context) {
 	defer w.started()
 	defer w.close()
 	wait := newBackoff(logRetryFirst, logRetryLimit)
@@ -87,12 +85,12 @@ func (w *logWriter) run(ctx context.Context) {
 // isFinal reports whether another try to write a log is of no use by itself.
 // A caller who has changed something asks for it: a start, a reconciliation.
 func isFinal(err error) bool {
-	return errdefs.IsNotImplemented(err) || errors.Is(err, errNotOurLog) || errors.Is(err, ErrNotManaged)
+	return errors.Is(err, ErrLogsUnreadable) || errors.Is(err, errNotOurLog)
 }
 
 // try writes for as long as it goes well. ended is set when there is nothing
 // more to write, ever; err is nil if the engine ended the stream.
-func (w *logWriter) try(ctx context.Context) (ended bool, err error) {
+func (w *logKeeper) try(ctx context.Context) (ended bool, err error) {
 	running, gone, err := w.look(ctx)
 	if gone || err != nil {
 		return gone, err
@@ -119,7 +117,7 @@ func (w *logWriter) try(ctx context.Context) (ended bool, err error) {
 }
 
 // open opens the file, unless somebody has meanwhile.
-func (w *logWriter) open() error {
+func (w *logKeeper) open() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.store.file != nil {
@@ -134,7 +132,7 @@ func (w *logWriter) open() error {
 }
 
 // follow writes as long as the stream lasts, or until restart is called.
-func (w *logWriter) follow(ctx context.Context) error {
+func (w *logKeeper) follow(ctx context.Context) error {
 	stream, cut := context.WithCancel(ctx)
 	defer cut()
 	w.mu.Lock()
@@ -151,7 +149,7 @@ func (w *logWriter) follow(ctx context.Context) error {
 }
 
 // reopen begins a new file where the old one was moved aside.
-func (w *logWriter) reopen() error {
+func (w *logKeeper) reopen() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.flushLocked()
@@ -169,7 +167,7 @@ func (w *logWriter) reopen() error {
 }
 
 // look asks whether the container runs, and whether it is gone.
-func (w *logWriter) look(ctx context.Context) (running, gone bool, err error) {
+func (w *logKeeper) look(ctx context.Context) (running, gone bool, err error) {
 	ctx, end := w.r.begin(ctx, "write log of container", w.id)
 	defer end(&err)
 	info, err := w.r.inspectAny(ctx, w.id)
@@ -184,7 +182,7 @@ func (w *logWriter) look(ctx context.Context) (running, gone bool, err error) {
 
 // copy writes the engine's records that are not in the file yet, until the
 // stream ends.
-func (w *logWriter) copy(ctx context.Context, follow bool) error {
+func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 	w.mu.Lock()
 	tail, err := w.store.tail()
 	w.mu.Unlock()
@@ -231,7 +229,7 @@ func (w *logWriter) copy(ctx context.Context, follow bool) error {
 }
 
 // broken ends a stream that failed: the whole records before that count.
-func (w *logWriter) broken(err error) error {
+func (w *logKeeper) broken(err error) error {
 	var write *logWriteError
 	if errors.As(err, &write) {
 		return err
@@ -239,7 +237,7 @@ func (w *logWriter) broken(err error) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	return classify(verbContainer, w.id, err)
+	return classify(verbLogs, w.id, err)
 }
 
 // errLogShrank is an engine that dropped old records between two requests.
@@ -247,7 +245,7 @@ var errLogShrank = &classified{ErrBadAnswer, "the engine's log has changed while
 
 // have asks how many of the records since tail.since stand in the file, and
 // for the sum of the last of them.
-func (w *logWriter) have(ctx context.Context, tail logTail) (n int, last uint64, err error) {
+func (w *logKeeper) have(ctx context.Context, tail logTail) (n int, last uint64, err error) {
 	if len(tail.sums) == 0 {
 		return 0, 0, nil
 	}
@@ -272,7 +270,7 @@ func (w *logWriter) have(ctx context.Context, tail logTail) (n int, last uint64,
 			return n, last, nil
 		}
 		if err != nil {
-			return 0, 0, classify(verbContainer, w.id, err)
+			return 0, 0, classify(verbLogs, w.id, err)
 		}
 		if l.Time.Before(tail.since) {
 			continue
@@ -284,18 +282,14 @@ func (w *logWriter) have(ctx context.Context, tail logTail) (n int, last uint64,
 }
 
 // stream asks for the container's log.
-func (w *logWriter) stream(ctx context.Context, since time.Time, follow bool) (io.ReadCloser, error) {
+func (w *logKeeper) stream(ctx context.Context, since time.Time, follow bool) (io.ReadCloser, error) {
 	opts := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: follow}
 	if !since.IsZero() {
 		opts.Since = since.Format(time.RFC3339Nano)
 	}
 	stream, err := w.r.docker.ContainerLogs(ctx, w.id, opts)
 	if err != nil {
-		err = classify(verbContainer, w.id, err)
-		if errdefs.IsNotImplemented(err) || isUnreadable(err) {
-			err = &UnsupportedError{"the log driver", err.Error()}
-		}
-		return nil, err
+		return nil, classify(verbLogs, w.id, err)
 	}
 	// A client of the engine need not notice the context's end while a stream
 	// is read.
@@ -317,7 +311,7 @@ func (s *stoppingStream) Close() error {
 // flushBefore writes what there is before it waits for more of the stream.
 type flushBefore struct {
 	src io.Reader
-	w   *logWriter
+	w   *logKeeper
 }
 
 func (f *flushBefore) Read(b []byte) (int, error) {
@@ -328,7 +322,7 @@ func (f *flushBefore) Read(b []byte) (int, error) {
 }
 
 // add puts a line into the batch.
-func (w *logWriter) add(l *logline.Line) error {
+func (w *logKeeper) add(l *logline.Line) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := len(w.batch)
@@ -348,20 +342,20 @@ func (w *logWriter) add(l *logline.Line) error {
 	return nil
 }
 
-func (w *logWriter) batchLimit() int {
+func (w *logKeeper) batchLimit() int {
 	if w.store.maxSize > 0 {
 		return int(min(maxLogBatch, w.store.maxSize))
 	}
 	return maxLogBatch
 }
 
-func (w *logWriter) flush() error {
+func (w *logKeeper) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.flushLocked()
 }
 
-func (w *logWriter) flushLocked() error {
+func (w *logKeeper) flushLocked() error {
 	wrote := len(w.batch) > 0
 	if wrote {
 		err := w.store.append(w.batch, w.batchLast)
@@ -384,13 +378,13 @@ func (e *logWriteError) Error() string { return e.err.Error() }
 func (e *logWriteError) Unwrap() error { return e.err }
 
 // note remembers why lines are missing, or that none are, and tells it once.
-func (w *logWriter) note(err error) {
+func (w *logKeeper) note(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.noteLocked(err)
 }
 
-func (w *logWriter) noteLocked(err error) {
+func (w *logKeeper) noteLocked(err error) {
 	if err == nil && w.err == nil {
 		return
 	}
@@ -414,7 +408,7 @@ func (w *logWriter) noteLocked(err error) {
 }
 
 // started tells those who wait for the first try.
-func (w *logWriter) started() {
+func (w *logKeeper) started() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
@@ -426,7 +420,7 @@ func (w *logWriter) started() {
 
 // close drops what could not be written, which the engine still has, and
 // releases the file.
-func (w *logWriter) close() {
+func (w *logKeeper) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.batch, w.batchLast = nil, time.Time{}
@@ -435,7 +429,7 @@ func (w *logWriter) close() {
 
 // restart ends the stream: the writer looks again whether the container runs,
 // and goes on at the file's end.
-func (w *logWriter) restart() {
+func (w *logKeeper) restart() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cut != nil {
@@ -445,14 +439,14 @@ func (w *logWriter) restart() {
 
 // moved reports whether the file that is being written is not the one at the
 // log's path any more.
-func (w *logWriter) moved() bool {
+func (w *logKeeper) moved() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.store.file != nil && w.store.moved()
 }
 
 // progressed reports whether lines were written since the last call.
-func (w *logWriter) progressed() bool {
+func (w *logKeeper) progressed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	wrote := w.wrote
@@ -461,14 +455,14 @@ func (w *logWriter) progressed() bool {
 }
 
 // isNew reports whether there was no file.
-func (w *logWriter) isNew() bool {
+func (w *logKeeper) isNew() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.made
 }
 
 // problem returns why lines are missing from the file.
-func (w *logWriter) problem() error {
+func (w *logKeeper) problem() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
@@ -480,7 +474,7 @@ func (w *logWriter) problem() error {
 // drain waits until the log of a container that has ended is in the file, at
 // most for logDrainTime. It does not wait for what is failing, or is written
 // by another process.
-func (w *logWriter) drain(ctx context.Context) {
+func (w *logKeeper) drain(ctx context.Context) {
 	limit := time.NewTimer(logDrainTime)
 	defer limit.Stop()
 	late := time.NewTimer(logDrainTime / 5)
@@ -509,10 +503,3 @@ func (w *logWriter) drain(ctx context.Context) {
 // logDrainTime is how long a status waits for the log of a container that has
 // ended.
 const logDrainTime = 5 * time.Second
-
-// isUnreadable recognises an engine's refusal to read a driver's logs where its
-// class does not tell.
-func isUnreadable(err error) bool {
-	text := strings.ToLower(err.Error())
-	return strings.Contains(text, "'none' log driver") || strings.Contains(text, "does not support reading")
-}
