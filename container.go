@@ -40,7 +40,7 @@ type ContainerConfig struct {
 	Annotations map[string]string
 
 	// LogPath is where the log stands, relative to the sandbox's
-	// LogDirectory. Empty: no link is made.
+	// LogDirectory. Empty: no link or file is made.
 	LogPath   string
 	LogConfig LogConfig // zero: the engine's default log driver
 
@@ -67,7 +67,8 @@ type EnvVar struct{ Key, Value string }
 
 // LogConfig chooses the engine's log driver and its options: "max-size" and
 // "max-file" rotate a json-file log. Rotation is the engine's; a kubelet
-// cannot do it from outside.
+// cannot do it from outside. A log file of [WithLogFiles] is another matter:
+// there these options bound what the engine keeps beside it.
 type LogConfig struct {
 	Driver  string
 	Options map[string]string
@@ -782,7 +783,9 @@ func (r *Runtime) sameSandbox(ctx context.Context, target, sandboxID string) (st
 //
 // The error is [ErrSandboxGone] if its sandbox is gone or not running, and
 // [ErrLogLink] if the container runs but its log could not be linked; then a
-// second call tries the link again.
+// second call tries the link again. With [WithLogFiles] the log is written
+// instead, and the error is [ErrLogFile]; it is written later if that becomes
+// possible by itself, and a second call tries at once.
 func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	ctx, end := r.begin(ctx, "start container", id)
 	defer end(&err)
@@ -793,13 +796,17 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	o := stateOf(stateFromInspect(info, func(string) {}))
 	switch {
 	case o.state == StateRunning:
-		return r.linkLog(info)
+		return r.provideLog(ctx, info)
 	case o.state == StateExited && !r.opts.restart:
 		return fmt.Errorf("%w: %s, exit code %d", ErrAlreadyRan, o.reason, o.exitCode)
 	}
 	startErr := classify(verbStart, info.ID, r.docker.ContainerStart(ctx, info.ID, container.StartOptions{}))
 	if info.Config.Labels[LabelLogPath] == "" {
 		return startErr
+	}
+	if r.opts.logFiles != nil {
+		err := r.provideLog(ctx, info)
+		return cmp.Or(startErr, err)
 	}
 	// Only a started container has a log file, and so has one whose start
 	// failed late: what the runtime wrote there is worth finding.
@@ -812,6 +819,16 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	if startErr != nil {
 		return startErr
 	}
+	return err
+}
+
+// provideLog makes a container's log stand at its path: as a link, or as a file
+// that the Runtime writes.
+func (r *Runtime) provideLog(ctx context.Context, info container.InspectResponse) error {
+	if r.opts.logFiles == nil {
+		return r.linkLog(info)
+	}
+	_, _, err := r.writeLog(ctx, info)
 	return err
 }
 
@@ -869,6 +886,8 @@ func linkOf(info container.InspectResponse) linkWant {
 // request timeout together. A container that is gone or does not run is fine.
 //
 // If the caller's context ends first, the engine still carries the stop out.
+// With [WithLogFiles] the call returns when the log is in its file, as
+// [Runtime.ContainerStatus] does.
 // If the engine does not answer in time, the container is killed and looked
 // at once more: the error is [ErrTimeout] if it still runs.
 func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Duration) (err error) {
@@ -882,7 +901,11 @@ func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Durat
 	if err != nil {
 		return err
 	}
-	return r.stop(ctx, info, seconds)
+	if err := r.stop(ctx, info, seconds); err != nil {
+		return err
+	}
+	r.drainLog(ctx, info.ID)
+	return nil
 }
 
 // graceLimit is the deadline of a stop: the engine answers only after the
@@ -943,7 +966,8 @@ func (r *Runtime) lastResort(ctx context.Context, id string, timeout error) erro
 const undoTime = 10 * time.Second
 
 // RemoveContainer removes a container, its anonymous volumes and its log
-// link, in this order, so that a removal that is refused loses no log. A
+// link, in this order, so that a removal that is refused loses no log. With
+// [WithLogFiles] it removes the log file and those that it was rotated to. A
 // running container is killed, unless [WithoutForcedRemoval]. A container
 // that is gone is fine; if somebody else is removing it, the call waits until
 // it is.
@@ -971,9 +995,9 @@ func (r *Runtime) removeContainer(ctx context.Context, info container.InspectRes
 	err := removeLogLink(w.dir, w.rel, w.target, w.ID)
 	if errors.Is(err, errNotOurLink) {
 		r.opts.logger.Debug("log path is not this container's link", slog.String("id", info.ID), slog.Any("err", err))
-		return nil
+		err = nil
 	}
-	return err
+	return cmp.Or(err, r.removeLogFile(info, w))
 }
 
 // remove removes a container and waits until it is gone. The caller has made

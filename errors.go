@@ -87,6 +87,10 @@ var (
 	// ErrLogLink: the container was started and runs, but the link to its
 	// log could not be made. No class: the file system's error is inside.
 	ErrLogLink = errors.New("log link failed after a good start")
+	// ErrLogFile: the container's log cannot be written to its file (see
+	// [WithLogFiles]); the container itself is as it was. No class of its own:
+	// the file system's or the engine's error is inside.
+	ErrLogFile = errors.New("log file cannot be written")
 	// ErrLogsUnreadable: the container's log driver keeps nothing that can be
 	// read back, such as "none", or the log file that was demanded is not
 	// there. Class NotImplemented.

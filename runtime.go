@@ -57,6 +57,8 @@ type Runtime struct {
 	entries flights[[]lean.Entry]
 	images  imageCache
 
+	logKeepers logKeepers
+
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
 	imageAges imageAges
@@ -86,6 +88,7 @@ type options struct {
 	relist         time.Duration
 	seccomp        *SecurityProfile // nil: the engine's default
 	seccompRoot    string
+	logFiles       *LogFileOptions // nil: links to the engine's files
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
@@ -256,6 +259,9 @@ func newRuntime(opts []Option) *Runtime {
 	}
 	if r.err == nil {
 		r.err = checkSeccompOptions(r.opts)
+	}
+	if r.err == nil && r.opts.logFiles != nil {
+		r.err = r.opts.logFiles.check()
 	}
 	return r
 }
@@ -498,10 +504,11 @@ func redactEndpoint(endpoint string) string {
 	return "…" + endpoint[at:]
 }
 
-// Close closes what [Connect] opened; calls that are under way go on. A second
-// Close does nothing more. After [New] it does nothing: the client is the
-// caller's.
+// Close ends the writing of logs (see [WithLogFiles]) and closes what [Connect]
+// opened; calls that are under way go on. A second Close does nothing more.
+// After [New] the client stays open: it is the caller's.
 func (r *Runtime) Close() error {
+	r.logKeepers.close()
 	if r.close == nil {
 		return nil
 	}

@@ -478,7 +478,9 @@ func (r *Runtime) stopMembers(ctx context.Context, sandboxID string, seconds int
 		ctx, end := r.beginLimit(ctx, "stop container", c.ID, r.graceLimit(seconds))
 		info, err := r.inspectAny(ctx, c.ID)
 		if err == nil {
-			err = r.stop(ctx, info, seconds)
+			if err = r.stop(ctx, info, seconds); err == nil {
+				r.drainLog(ctx, info.ID)
+			}
 		}
 		if errors.Is(err, ErrContainerNotFound) {
 			err = nil

@@ -47,7 +47,7 @@ type ContainerStatus struct {
 	// earlier run; Reason and ExitCode are that run's.
 	StartError string
 
-	LogPath       string // where the link is, or was to be; empty: none asked for
+	LogPath       string // where the log's link or file is, or was to be; empty: none asked for
 	EngineLogPath string // the engine's own file; empty: none, or not yet
 	LogDriver     string
 	Mounts        []MountStatus // sorted by target
@@ -62,7 +62,8 @@ type ContainerStatus struct {
 	Health        string // "", "starting", "healthy", "unhealthy"
 
 	// Problems lists parts of the engine's answer that could not be read, a
-	// malformed timestamp for example. The field concerned is zero.
+	// malformed timestamp for example. The field concerned is zero. A log
+	// that cannot be written is among them, as "LogPath: …".
 	Problems []string
 }
 
@@ -293,6 +294,10 @@ func imageNameOf(asked, configured string, img *Image) string {
 // Runtime's, a sandbox, or carries a name and labels that say nothing. An
 // image that was removed meanwhile is no error; what somebody else did to its
 // tags and digests shows within ten seconds.
+//
+// With [WithLogFiles], the status of a container that has ended waits until
+// its log is in the file, for 5 seconds at most, if this Runtime writes it.
+// Why a log is not being written is among the Problems.
 func (r *Runtime) ContainerStatus(ctx context.Context, id string) (st ContainerStatus, err error) {
 	ctx, end := r.begin(ctx, "container status", id)
 	defer end(&err)
@@ -304,6 +309,9 @@ func (r *Runtime) containerStatus(ctx context.Context, id string) (ContainerStat
 	if err != nil {
 		return ContainerStatus{}, err
 	}
+	if stateOf(stateFromInspect(info, func(string) {})).state != StateRunning {
+		r.drainLog(ctx, info.ID)
+	}
 	// The image may be gone, or damaged: the container is what was asked for.
 	img, imgErr := r.images.get(ctx, info.Image, r.inspectImageByID)
 	if imgErr != nil && ctx.Err() != nil {
@@ -312,6 +320,9 @@ func (r *Runtime) containerStatus(ctx context.Context, id string) (ContainerStat
 	st, err := r.statusOf(info, img)
 	if err == nil && imgErr != nil && !errdefs.IsNotFound(imgErr) {
 		st.Problems = append(st.Problems, "ImageRef: "+imgErr.Error())
+	}
+	if problem := r.logProblem(info.ID); err == nil && problem != nil {
+		st.Problems = append(st.Problems, "LogPath: "+problem.Error())
 	}
 	return st, err
 }

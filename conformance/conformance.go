@@ -57,6 +57,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"GC", gcCases},
 		{"Exec", execCases},
 		{"Watch", watchCases},
+		{"LogFile", logFileCases},
 		{"LogRead", logReadCases},
 		{"Engine", engineCases},
 	} {

@@ -186,7 +186,7 @@ func (l *logBuffer) write(now time.Time, s Stream, b []byte) {
 	rest := append(l.rest[s], b...)
 	for len(rest) > 0 {
 		n := bytes.IndexByte(rest, '\n') + 1
-		piece := n == 0 || n-1 > maxRecord
+		piece := n == 0 || n > maxRecord // a newline that does not fit is a record of its own
 		if piece && len(rest) < maxRecord {
 			break
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Path is where the program stands in the image.
@@ -39,6 +40,8 @@ type World struct {
 //	exit CODE          ends with CODE
 //	print TEXT [CODE]  writes TEXT and a newline
 //	eprint TEXT        the same to standard error
+//	lines N            prints "line 1" to "line N", each tenth to standard error
+//	tick US            prints "line 1" and so on, one each US microseconds, until SIGTERM
 //	env                prints the environment, a variable a line
 //	args A…            prints its arguments, one a line
 //	dir                prints the working directory
@@ -69,6 +72,28 @@ func Main(w World) int {
 	case "eprint":
 		fmt.Fprintln(w.Stderr, arg(1))
 		return 0
+	case "lines":
+		for i := 1; i <= atoi(arg(1)); i++ {
+			to := w.Stdout
+			if i%10 == 0 {
+				to = w.Stderr
+			}
+			fmt.Fprintln(to, "line", i)
+		}
+		return 0
+	case "tick":
+		t := time.NewTicker(time.Duration(atoi(arg(1))) * time.Microsecond)
+		defer t.Stop()
+		for i := 1; ; i++ {
+			select {
+			case <-w.Signals:
+				return 0
+			case <-w.Done:
+				return 137
+			case <-t.C:
+				fmt.Fprintln(w.Stdout, "line", i)
+			}
+		}
 	case "env":
 		fmt.Fprintln(w.Stdout, strings.Join(w.Env, "\n"))
 		return 0
