@@ -169,6 +169,7 @@ func newBadHandler(state badState) *badEngine {
 		"POST /containers/{id}/exec":   e.onContainer(e.exec),
 		"POST /exec/{id}/start":        func(*http.Request) (int, any) { return e.upgrade(nil) },
 		"GET /exec/{id}/json":          e.execInspect,
+		"GET /containers/{id}/logs":    e.onContainer(e.logs),
 		"DELETE /containers/{id}":      e.onContainer(e.remove),
 		"GET /system/df":               e.diskUsage,
 		"GET /images/json":             e.images,
@@ -183,7 +184,11 @@ func newBadHandler(state badState) *badEngine {
 			if text, ok := body.(string); ok && status >= 400 {
 				body = types.ErrorResponse{Message: text}
 			}
-			text, err := json.Marshal(body)
+			text, raw := body.([]byte)
+			var err error
+			if !raw {
+				text, err = json.Marshal(body)
+			}
 			e.mu.Unlock()
 			if err != nil {
 				panic(err)
@@ -406,6 +411,17 @@ func (e *badEngine) execInspect(*http.Request) (int, any) {
 	return 200, container.ExecInspect{ExitCode: 3, Pid: 4712}
 }
 
+// logs is one line, in a frame unless the container has a terminal.
+func (e *badEngine) logs(c *container.InspectResponse) (int, any) {
+	line := "2026-01-02T03:04:05.000000006Z " + badLine + "\n"
+	if c.Config.Tty {
+		return 200, []byte(line)
+	}
+	return 200, append([]byte{1, 0, 0, 0, 0, 0, 0, byte(len(line))}, line...)
+}
+
+var badLine = strings.Repeat("x", 100)
+
 func (e *badEngine) remove(c *container.InspectResponse) (int, any) {
 	e.state.Containers = slices.DeleteFunc(e.state.Containers, func(o container.InspectResponse) bool { return o.ID == c.ID })
 	return 204, nil
@@ -623,6 +639,25 @@ var badCalls = []badCall{
 		defer there.Close()
 		return badElsewhere(r.PortForward(ctx, badSandboxID, 80, here, PortForwardOptions{}))
 	}},
+	{method: "ContainerLogs", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
+		var out strings.Builder
+		err := r.ContainerLogs(ctx, badRunningID, LogOptions{Stdout: &out, Source: LogSourceAPI})
+		return badLog(out.String() == badLine+"\n", err)
+	}, unbounded: []int{1}},
+	{method: "LogLines", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
+		got := ""
+		for line, err := range r.LogLines(ctx, badRunningID, LogOptions{Source: LogSourceAPI}) {
+			if err != nil {
+				return err
+			}
+			got += line.Text
+		}
+		return badLog(got == badLine, nil)
+	}, unbounded: []int{1}},
+	{method: "LogTail", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
+		got, err := r.LogTail(ctx, badRunningID, 0, 0)
+		return badLog(got == badLine+"\n", err)
+	}, unbounded: []int{1}},
 	{method: "RunSandbox", op: "run sandbox", run: func(ctx context.Context, r *Runtime) error {
 		id, err := r.RunSandbox(ctx, SandboxConfig{
 			Name: "other", Namespace: "default", UID: "u2", RuntimeHandler: "runc",
@@ -749,6 +784,15 @@ func badElsewhere(err error) error {
 	return err
 }
 
+// badLog returns err, or ErrBadAnswer for a log that is not the engine's: no
+// body at all cannot be told from a log that is empty.
+func badLog(right bool, err error) error {
+	if err == nil && !right {
+		return &Error{"read container logs", badRunningID, ErrBadAnswer}
+	}
+	return err
+}
+
 // badStatusOf is badValue for a status, which may have problems of its own.
 func badStatusOf(st ContainerStatus, err error) error {
 	if err == nil && st.ID != "" && st.Problems != nil {
@@ -768,9 +812,10 @@ func badList[T any](list []T, n int, err error) error {
 // TestBadCallsAreAll holds badCalls to the methods that there are, so that none
 // is forgotten.
 func TestBadCallsAreAll(t *testing.T) {
-	// Close asks the engine nothing; to a Watch and a Mirror, which have tests of
+	// Close asks the engine nothing, nor does ReopenContainerLog where logs are
+	// links; a log that dockpod writes has tests of its own. To a Watch and a Mirror, which have tests of
 	// their own, a bad answer is news and not the end.
-	without := []string{"Close", "Mirror", "Watch"}
+	without := []string{"Close", "Mirror", "ReopenContainerLog", "Watch"}
 	var methods []string
 	for typ, i := reflect.TypeFor[*Runtime](), 0; i < typ.NumMethod(); i++ {
 		methods = append(methods, typ.Method(i).Name)

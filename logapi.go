@@ -215,6 +215,9 @@ func (l *apiLog) read(ctx context.Context, req container.LogsOptions, f func(*lo
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if errors.Is(err, stdmux.ErrFormat) {
+		return &classified{ErrBadAnswer, err.Error()}
+	}
 	return classify(verbLogs, l.id, err)
 }
 

@@ -217,7 +217,7 @@ func TestLogStreamErrors(t *testing.T) {
 		{"cut in a frame", head + line[:33], dockpod.ErrBadAnswer, ""},
 		{"cut in a header", "\x01\x00", dockpod.ErrBadAnswer, ""},
 		{"the engine's error", "\x03\x00\x00\x00\x00\x00\x00\x09disk gone", nil, "disk gone"},
-		{"another stream", "\x09\x00\x00\x00\x00\x00\x00\x01x", nil, "unknown stream 9"},
+		{"another stream", "\x09\x00\x00\x00\x00\x00\x00\x01x", dockpod.ErrBadAnswer, "stream 9 is unknown"},
 	} {
 		engine := new(fake.Docker)
 		rt, id := aLog(t, badLogs{engine, strings.NewReader(tt.stream)}, engine, dockpod.ContainerConfig{})
