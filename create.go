@@ -368,6 +368,9 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 	if c.SecurityContext.Privileged && site.sandboxID != "" && !site.privileged {
 		v.bad("SecurityContext.Privileged", "the sandbox was not made for privileged containers")
 	}
+	if ns.PID == NamespaceTarget && site.sandboxID == "" {
+		v.bad("SecurityContext.Namespaces.PID", "%q: a container without a sandbox is of no pod", NamespaceTarget)
+	}
 	site.loaded(v, c.SecurityContext.Seccomp)
 	if c.ShmSize > 0 && (ns.IPC == NamespaceNode || site.sandboxID != "") {
 		v.bad("ShmSize", "/dev/shm is the pod's, or the node's: SandboxConfig.ShmSize sets the pod's")

@@ -50,6 +50,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Mount", mountCases},
 		{"Conflict", conflictCases},
 		{"Sandbox", sandboxCases},
+		{"Security", securityCases},
 		{"Image", imageCases},
 		{"Log", logCases},
 		{"Probe", probeCases},

@@ -249,14 +249,11 @@ func (d *Docker) settle(c *ctr, r *createRequest) error {
 		r.warnings = append(r.warnings, "Published ports are discarded when using host network mode")
 	}
 
-	if err := d.nameByID(hc); err != nil {
+	if err := d.label(hc); err != nil {
 		return err
 	}
 	if err := validateSecurityOpt(hc.SecurityOpt); err != nil {
 		return err
-	}
-	if labelled := slices.ContainsFunc(hc.SecurityOpt, func(o string) bool { return strings.HasPrefix(o, "label") }); !labelled && (hc.IpcMode.IsHost() || hc.PidMode.IsHost() || hc.Privileged) {
-		hc.SecurityOpt = append(hc.SecurityOpt, "label=disable")
 	}
 	if len(hc.StorageOpt) > 0 {
 		return Internal("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
@@ -280,35 +277,6 @@ func (d *Docker) settle(c *ctr, r *createRequest) error {
 	}
 	c.health = false
 	c.net = newAttachment(hc.NetworkMode, r.net)
-	return nil
-}
-
-// nameByID puts IDs in the place of names in the modes that join another
-// container. Of a network that cannot be joined the start will tell.
-func (d *Docker) nameByID(hc *container.HostConfig) error {
-	byID := func(mode string) (string, error) {
-		of, ok := strings.CutPrefix(mode, "container:")
-		if !ok {
-			return mode, nil
-		}
-		c, err := d.find(of)
-		if err != nil {
-			return mode, asInvalid(err)
-		}
-		return "container:" + c.id, nil
-	}
-	network, _ := byID(string(hc.NetworkMode))
-	hc.NetworkMode = container.NetworkMode(network)
-	ipc, err := byID(string(hc.IpcMode))
-	if err != nil {
-		return err
-	}
-	hc.IpcMode = container.IpcMode(ipc)
-	pid, err := byID(string(hc.PidMode))
-	if err != nil {
-		return err
-	}
-	hc.PidMode = container.PidMode(pid)
 	return nil
 }
 

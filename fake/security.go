@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -42,6 +43,38 @@ func validateSecurityOpt(opts []string) error {
 		}
 	}
 	return nil
+}
+
+// label puts IDs in the place of names in the modes that join another
+// container, and makes an option of what follows for the SELinux label. Of a
+// container that cannot be joined the start will tell, unless its label is
+// needed.
+func (d *Docker) label(h *container.HostConfig) error {
+	ipc, noIPC := d.byID(string(h.IpcMode))
+	pid, noPID := d.byID(string(h.PidMode))
+	network, _ := d.byID(string(h.NetworkMode))
+	h.IpcMode, h.PidMode, h.NetworkMode = container.IpcMode(ipc), container.PidMode(pid), container.NetworkMode(network)
+	switch {
+	case slices.ContainsFunc(h.SecurityOpt, func(o string) bool { return strings.HasPrefix(o, "label") }):
+		return nil
+	case h.IpcMode.IsHost() || h.PidMode.IsHost() || h.Privileged:
+		h.SecurityOpt = append(h.SecurityOpt, "label=disable")
+		return nil
+	}
+	return cmp.Or(noIPC, noPID)
+}
+
+// byID puts a container's ID in the place of its name in a mode.
+func (d *Docker) byID(mode string) (string, error) {
+	of, ok := strings.CutPrefix(mode, "container:")
+	if !ok {
+		return mode, nil
+	}
+	c, err := d.find(of)
+	if err != nil {
+		return mode, asInvalid(err)
+	}
+	return "container:" + c.id, nil
 }
 
 // seccompProfile is what of a seccomp profile the engine or its runtime can refuse.
