@@ -162,6 +162,7 @@ func newBadHandler(state badState) *badEngine {
 		"POST /containers/{id}/kill":   e.onContainer(e.stop),
 		"POST /containers/{id}/wait":   e.onContainer(e.wait),
 		"POST /containers/{id}/update": e.onContainer(e.update),
+		"GET /containers/{id}/logs":    e.onContainer(e.logs),
 		"DELETE /containers/{id}":      e.onContainer(e.remove),
 		"GET /system/df":               e.diskUsage,
 		"GET /images/json":             e.images,
@@ -176,7 +177,11 @@ func newBadHandler(state badState) *badEngine {
 			if text, ok := body.(string); ok && status >= 400 {
 				body = types.ErrorResponse{Message: text}
 			}
-			text, err := json.Marshal(body)
+			text, raw := body.([]byte)
+			var err error
+			if !raw {
+				text, err = json.Marshal(body)
+			}
 			e.mu.Unlock()
 			if err != nil {
 				panic(err)
@@ -372,6 +377,14 @@ func (e *badEngine) update(*container.InspectResponse) (int, any) {
 	return 200, container.UpdateResponse{Warnings: []string{}}
 }
 
+// logs is one frame of one line.
+func (e *badEngine) logs(*container.InspectResponse) (int, any) {
+	line := "2026-01-02T03:04:05.000000006Z " + badLine + "\n"
+	return 200, append([]byte{1, 0, 0, 0, 0, 0, 0, byte(len(line))}, line...)
+}
+
+var badLine = strings.Repeat("x", 100)
+
 func (e *badEngine) remove(c *container.InspectResponse) (int, any) {
 	e.state.Containers = slices.DeleteFunc(e.state.Containers, func(o container.InspectResponse) bool { return o.ID == c.ID })
 	return 204, nil
@@ -563,6 +576,25 @@ var badCalls = []badCall{
 	{method: "UpdateContainer", op: "update container", run: func(ctx context.Context, r *Runtime) error {
 		return r.UpdateContainer(ctx, badRunningID, Resources{MemoryLimit: 64 << 20})
 	}},
+	{method: "ContainerLogs", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
+		var out strings.Builder
+		err := r.ContainerLogs(ctx, badRunningID, LogOptions{Stdout: &out, Source: LogSourceAPI})
+		return badLog(out.String() == badLine+"\n", err)
+	}, unbounded: []int{1}},
+	{method: "LogLines", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
+		got := ""
+		for line, err := range r.LogLines(ctx, badRunningID, LogOptions{Source: LogSourceAPI}) {
+			if err != nil {
+				return err
+			}
+			got += line.Text
+		}
+		return badLog(got == badLine, nil)
+	}, unbounded: []int{1}},
+	{method: "LogTail", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
+		got, err := r.LogTail(ctx, badRunningID, 0, 0)
+		return badLog(got == badLine+"\n", err)
+	}, unbounded: []int{1}},
 	{method: "RunSandbox", op: "run sandbox", run: func(ctx context.Context, r *Runtime) error {
 		id, err := r.RunSandbox(ctx, SandboxConfig{
 			Name: "other", Namespace: "default", UID: "u2", RuntimeHandler: "runc",
@@ -636,6 +668,15 @@ func badValue(there bool, err error) error {
 		return fmt.Errorf("%w: one beside the error %v", errBadValue, err)
 	case !there && err == nil:
 		return fmt.Errorf("%w: none, and no error", errBadValue)
+	}
+	return err
+}
+
+// badLog returns err, or ErrBadAnswer for a log that is not the engine's: no
+// body at all cannot be told from a log that is empty.
+func badLog(right bool, err error) error {
+	if err == nil && !right {
+		return &Error{"read container logs", badRunningID, ErrBadAnswer}
 	}
 	return err
 }

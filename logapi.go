@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -114,11 +115,19 @@ func (l *apiLog) tail(ctx context.Context) error {
 		if l.opts.Until.IsZero() {
 			req.Tail = strconv.Itoa(ask)
 		} // else the last ones may all be too late
-		keep, all := lastRecords{want: want}, 0
+		var (
+			keep   = lastRecords{want: want}
+			place  logPlace
+			all    int
+			oldest string
+		)
 		err := l.read(ctx, req, func(rec *logline.Record) error {
-			all++
+			if all++; all == 1 {
+				oldest = string(rec.Stamp)
+			}
 			if l.opts.wants(rec.Stream) {
 				keep.add(rec)
+				place.add(rec)
 			}
 			return nil
 		})
@@ -126,14 +135,16 @@ func (l *apiLog) tail(ctx context.Context) error {
 			return err
 		}
 		first, found := keep.first()
-		if !found && req.Tail != "" && all == ask {
-			continue
+		if cut := req.Tail != "" && all >= ask; cut {
+			// Of the oldest time there may be more records than were seen.
+			known := place.forget(oldest)
+			if !found || l.opts.Follow && !known {
+				continue
+			}
 		}
-		for i := range keep.records[:first] {
-			l.place.add(&keep.records[i])
-		}
+		l.place = place
 		for i := range keep.records[first:] {
-			if err := l.put(&keep.records[first+i]); err != nil {
+			if err := l.sink.Put(&keep.records[first+i]); err != nil {
 				return err
 			}
 		}
@@ -203,6 +214,9 @@ func (l *apiLog) read(ctx context.Context, req container.LogsOptions, f func(*lo
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if errors.Is(err, stdmux.ErrFormat) {
+		return &classified{ErrBadAnswer, err.Error()}
 	}
 	return classify(verbLogs, l.id, err)
 }
@@ -395,6 +409,12 @@ func (p *logPlace) add(rec *logline.Record) {
 		old++
 	}
 	p.recent = p.recent[old:]
+}
+
+// forget drops the records of a time, and reports whether any are left.
+func (p *logPlace) forget(stamp string) bool {
+	p.recent = slices.DeleteFunc(p.recent, func(r placed) bool { return r.stamp == stamp })
+	return len(p.recent) > 0
 }
 
 // since is the time from which on a stream has to begin.

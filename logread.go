@@ -138,7 +138,7 @@ func logResult(err error) error {
 // not run any more and its last line was written. A container that was never
 // started has an empty log.
 //
-// It has no deadline but the caller's. The error is [ErrContainerNotFound];
+// The log itself has no deadline but the caller's. The error is [ErrContainerNotFound];
 // [ErrLogsUnreadable] if the container's log driver keeps nothing that can be
 // read back, or the file that was demanded is not there; a [*FieldError] for
 // options that cannot be; a writer's own error. What was written until then
@@ -148,7 +148,7 @@ func logResult(err error) error {
 // being written when the power failed, is left out. A file that is rotated is
 // followed if it keeps each line for 100 milliseconds at least.
 func (r *Runtime) ContainerLogs(ctx context.Context, id string, opts LogOptions) (err error) {
-	ctx, end := r.beginLimit(ctx, "read container logs", id, -1)
+	ctx, end := r.beginLimit(ctx, logOp, id, -1)
 	defer end(&err)
 	if err := opts.checkWriters(); err != nil {
 		return err
@@ -198,7 +198,7 @@ var errBreak = errors.New("loop left")
 
 // logLines returns no error if the loop was left.
 func (r *Runtime) logLines(ctx context.Context, id string, opts LogOptions, yield func(LogLine, error) bool) (err error) {
-	ctx, end := r.beginLimit(ctx, "read container logs", id, -1)
+	ctx, end := r.beginLimit(ctx, logOp, id, -1)
 	defer end(&err)
 	if err := opts.check(); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (r *Runtime) LogTail(ctx context.Context, id string, maxLines, maxBytes int
 		maxBytes = DefaultLogTailBytes
 	}
 	if maxLines < 0 || maxBytes < 0 {
-		return "", &Error{"read container logs", id, &FieldError{"maxLines, maxBytes", "negative"}}
+		return "", &Error{logOp, id, &FieldError{"maxLines, maxBytes", "negative"}}
 	}
 	var w lastBytes
 	w.max = maxBytes
@@ -273,7 +273,7 @@ func (w *lastBytes) String() string {
 
 // readLogs finds the log's source and reads it.
 func (r *Runtime) readLogs(ctx context.Context, id string, opts *LogOptions, sink logfile.Sink) error {
-	info, err := r.inspect(ctx, id, TypeContainer)
+	info, err := r.inspectForLogs(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -290,6 +290,16 @@ func (r *Runtime) readLogs(ctx context.Context, id string, opts *LogOptions, sin
 		}
 	}
 	return r.readLogAPI(ctx, info, opts, sink)
+}
+
+// logOp is what reading logs is called in errors.
+const logOp = "read container logs"
+
+// inspectForLogs has the deadline that the stream has not.
+func (r *Runtime) inspectForLogs(ctx context.Context, id string) (info container.InspectResponse, err error) {
+	ctx, end := r.begin(ctx, logOp, id)
+	defer end(&err)
+	return r.inspect(ctx, id, TypeContainer)
 }
 
 // readableLog returns the path of the container's log file, "" if there is

@@ -69,6 +69,8 @@ var logReadCases = []testCase{
 			equal(t, "log from "+string(source), long+"\nend\n", w.log(t, id, dockpod.LogOptions{Source: source}))
 			equal(t, "tail 2 from "+string(source), long+"\nend\n", w.log(t, id, dockpod.LogOptions{Tail: 2, Source: source}))
 			equal(t, "tail 1 from "+string(source), "end\n", w.log(t, id, dockpod.LogOptions{Tail: 1, Source: source}))
+			equal(t, "tail 1 followed from "+string(source), "end\n", w.log(t, id, dockpod.LogOptions{Tail: 1, Follow: true, Source: source}))
+			equal(t, "no tail followed from "+string(source), "", w.log(t, id, dockpod.LogOptions{Tail: dockpod.TailNone, Follow: true, Source: source}))
 			equal(t, "lines from "+string(source), []string{long, "end"}, texts(w.lines(t, id, dockpod.LogOptions{Source: source})))
 		}
 	}},

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -255,10 +254,6 @@ func TestReadLongLine(t *testing.T) {
 func TestReadErrors(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
-	fifo := filepath.Join(dir, "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(dir, "log")
 	write(t, path, inJSON(1, logline.Stdout, "a\n"), inJSON(2, logline.Stdout, "b\n"))
 	errFull := errors.New("full")
@@ -272,7 +267,6 @@ func TestReadErrors(t *testing.T) {
 		put  func(string) error
 		want error
 	}{
-		{"a FIFO", t.Context(), fifo, nil, ErrNotFile},
 		{"a directory", t.Context(), dir, nil, ErrNotFile},
 		{"nothing", t.Context(), filepath.Join(dir, "none"), nil, os.ErrNotExist},
 		{"a sink that fails", t.Context(), path, func(string) error { return errFull }, errFull},

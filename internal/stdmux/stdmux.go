@@ -24,6 +24,9 @@ const (
 	systemErr    = 3 // the stream of the engine's own errors
 )
 
+// ErrFormat is a stream that has no frames.
+var ErrFormat = errors.New("not a stream of frames")
+
 // EngineError is a failure that the engine reports in the middle of a stream.
 type EngineError string
 
@@ -56,7 +59,7 @@ func NewReader(src io.Reader) *Reader {
 // Next returns the next frame, or the next piece of one that is longer than
 // [MaxWhole]. The error is io.EOF after the last frame, io.ErrUnexpectedEOF if
 // the stream ends inside one, whose bytes so far are given before it, an
-// [EngineError], or that of the source.
+// [EngineError], [ErrFormat], or that of the source.
 func (d *Reader) Next() (Frame, error) {
 	if d.left == 0 {
 		if d.w-d.r < headerLen {
@@ -74,7 +77,7 @@ func (d *Reader) Next() (Frame, error) {
 		case systemErr:
 			return Frame{}, d.engineError(size)
 		default:
-			return Frame{}, fmt.Errorf("frame of unknown stream %d", head[0])
+			return Frame{}, fmt.Errorf("%w: stream %d is unknown", ErrFormat, head[0])
 		}
 		d.r += headerLen
 		if size == 0 {
