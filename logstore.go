@@ -511,7 +511,7 @@ func (b *linesBack) prev() ([]byte, error) {
 			return nil, fmt.Errorf("%w: a line of more than %d bytes", errNotOurLog, maxLogLine)
 		}
 		n := min(block, b.off)
-		grown := make([]byte, int(n)+end, int(n)+end)
+		grown := make([]byte, int(n)+end)
 		if _, err := b.src.ReadAt(grown[:n], b.off-n); err != nil && err != io.EOF {
 			return nil, err
 		}
