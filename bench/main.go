@@ -118,7 +118,6 @@ func (b *bench) goal(name string, ratio, want float64, most bool) {
 func (b *bench) count(n int) int    { return cmp.Or(b.n, n) }
 func (b *bench) roundsOr(n int) int { return cmp.Or(b.rounds, n) }
 func ms(d time.Duration) float64    { return float64(d) / float64(time.Millisecond) }
-func us(d time.Duration) float64    { return float64(d) / float64(time.Microsecond) }
 func must[T any](v T, err error) T  { check(err); return v }
 func check(err error) {
 	if err != nil {

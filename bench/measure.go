@@ -129,7 +129,6 @@ func (r result) ratio(a, b string, of func(sample) float64) float64 {
 func wall(s sample) float64   { return float64(s.wall) }
 func engine(s sample) float64 { return float64(s.engine) }
 func allocs(s sample) float64 { return float64(s.allocs) }
-func total(s sample) float64  { return float64(s.engine + s.cpu) }
 
 func median(l []float64) float64 {
 	if len(l) == 0 {

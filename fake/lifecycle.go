@@ -108,7 +108,7 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if err := sharesInKernel(c.hc.CPUShares); err != nil {
 		return inRuntime("unable to start container process: error during container init: error setting cgroup config for procHooks process: %v", err)
 	}
-	early, late := loadSeccomp(c.hc)
+	late, early := loadSeccomp(c.hc)
 	if early != nil {
 		return before(early)
 	}

@@ -1,5 +1,7 @@
 package lean
 
+//lint:file-ignore SA1019 engines still fill the fields that the client calls deprecated
+
 import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -249,7 +251,7 @@ var configFields = []field[container.Config]{
 	{"WorkingDir", func(d *decoder, c *container.Config) { d.str(&c.WorkingDir) }},
 	{"Entrypoint", func(d *decoder, c *container.Config) { command(d, &c.Entrypoint) }},
 	{"NetworkDisabled", func(d *decoder, c *container.Config) { d.bool(&c.NetworkDisabled) }},
-	{"MacAddress", func(d *decoder, c *container.Config) { d.str(&c.MacAddress) }}, //nolint:staticcheck // older engines have it
+	{"MacAddress", func(d *decoder, c *container.Config) { d.str(&c.MacAddress) }},
 	{"OnBuild", func(d *decoder, c *container.Config) { d.strings(&c.OnBuild) }},
 	{"Labels", func(d *decoder, c *container.Config) { d.pairs(&c.Labels) }},
 	{"StopSignal", func(d *decoder, c *container.Config) { d.str(&c.StopSignal) }},
