@@ -168,7 +168,7 @@ func (w *logKeeper) reopen() error {
 
 // look asks whether the container runs, and whether it is gone.
 func (w *logKeeper) look(ctx context.Context) (running, gone bool, err error) {
-	ctx, end := w.r.begin(ctx, "write log of container", w.id)
+	ctx, end := w.r.begin(ctx, "inspect container", w.id)
 	defer end(&err)
 	info, err := w.r.inspectAny(ctx, w.id)
 	if errors.Is(err, ErrContainerNotFound) {

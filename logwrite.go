@@ -57,6 +57,9 @@ const DefaultMaxLogFiles = 5
 // container left unfinished when it ended is a P. The lines of a terminal keep
 // the carriage return at their end, and all are stdout.
 //
+// The status of a container that has ended waits until its log is complete,
+// and so do [Runtime.Wait] and [Runtime.StopContainer]; a list does not.
+//
 // Each running container has one goroutine and one stream, until it ends or
 // the Runtime is closed. A file is locked while it is written: a second
 // process with the same containers waits until the first has ended, and then

@@ -177,7 +177,7 @@ func TestLogFilesSurviveSIGKILL(t *testing.T) {
 		if err != nil || len(st.Problems) > 0 {
 			t.Fatalf("%v, problems %v", err, st.Problems)
 		}
-		stdout, stderr, n := readWritten(t, st.LogPath)
+		stdout, stderr, n := readLogFiles(t, st.LogPath)
 		var want, wantErr []string
 		if strings.HasPrefix(c.Name.Container, "steady") {
 			for i := range stdout {
@@ -233,8 +233,8 @@ func firstDiff(want, got []string) string {
 	return ""
 }
 
-// readWritten reads a log with its rotated files, by stream.
-func readWritten(t *testing.T, path string) (stdout, stderr []string, files int) {
+// readLogFiles reads a log with its rotated files, by stream.
+func readLogFiles(t *testing.T, path string) (stdout, stderr []string, files int) {
 	t.Helper()
 	all, err := filepath.Glob(path + ".*")
 	if err != nil {
@@ -272,7 +272,7 @@ func engineLines(t *testing.T, docker *client.Client, id string) int {
 	text, err := os.ReadFile(info.LogPath)
 	if err != nil {
 		t.Logf("the engine's own file cannot be read here: %v", err)
-		stdout, _, _ := readWritten(t, info.Config.Labels[dockpod.LabelLogPath])
+		stdout, _, _ := readLogFiles(t, info.Config.Labels[dockpod.LabelLogPath])
 		return len(stdout)
 	}
 	return strings.Count(string(text), "\n")

@@ -104,7 +104,7 @@ func lineNumbers(first, last int) (want []string) {
 // expect compares the log's files with the lines from 1 to last.
 func (w *logWorld) expect(t *testing.T, last int) {
 	t.Helper()
-	got, _, _ := readWritten(t, w.path())
+	got, _, _ := readLogFiles(t, w.path())
 	if diff := firstDiff(lineNumbers(1, last), got); diff != "" {
 		t.Errorf("log %s", diff)
 	}
@@ -243,7 +243,7 @@ func TestLogFileOfCoarseTimes(t *testing.T) {
 	w.docker.WriteLog(w.id, fake.Stdout, "tock")
 	w.until(t, "all lines", func() bool { return w.count() >= 51 })
 	w.finish(t)
-	got, _, _ := readWritten(t, w.path())
+	got, _, _ := readLogFiles(t, w.path())
 	if want := append(slices.Repeat([]string{"tick"}, 50), "tock"); !slices.Equal(want, got) {
 		t.Errorf("log mismatch (-want +got):\n%s", cmp.Diff(want, got))
 	}
@@ -315,7 +315,7 @@ func TestLogFileOfAnEngineThatDropsLines(t *testing.T) {
 	if _, err := rt.ContainerStatus(t.Context(), w.id); err != nil {
 		t.Fatal(err)
 	}
-	got, _, _ := readWritten(t, w.path())
+	got, _, _ := readLogFiles(t, w.path())
 	if diff := firstDiff(append(lineNumbers(1, 10), lineNumbers(16, 20)...), got); diff != "" {
 		t.Errorf("log %s", diff)
 	}
@@ -393,6 +393,59 @@ func (s *stays) Read(b []byte) (int, error) {
 func (s *stays) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	return s.ReadCloser.Close()
+}
+
+func TestReopenContainerLogFails(t *testing.T) {
+	w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(200*time.Millisecond))
+	pathless := w.create(t, dockpod.ContainerConfig{Name: "pathless", Image: "app:1"})
+	if err := w.rt.StartContainer(t.Context(), pathless); err != nil {
+		t.Fatal(err)
+	}
+	reopen := func(what, id string, want error) {
+		t.Helper()
+		err := w.rt.ReopenContainerLog(t.Context(), id)
+		var e *dockpod.Error
+		if !errors.Is(err, want) || !errors.As(err, &e) || e.Op != "reopen container log" || e.Target != id {
+			t.Errorf("%s: error %v, want %v", what, err, want)
+		}
+	}
+	reopen("created", w.id, dockpod.ErrNotRunning)
+	reopen("without a path", pathless, dockpod.ErrUnsupported)
+	reopen("absent", strings.Repeat("0", 64), dockpod.ErrContainerNotFound)
+	links := dockpod.New(w.docker, dockpod.WithOwner("test"))
+	if err := links.ReopenContainerLog(t.Context(), w.id); !errors.Is(err, dockpod.ErrUnsupported) {
+		t.Errorf("a Runtime with links: error %v", err)
+	}
+	if err := dockpod.New(w.docker, dockpod.WithLogFiles(dockpod.LogFileOptions{})).ReopenContainerLog(t.Context(), w.id); !errors.Is(err, dockpod.ErrNotManaged) {
+		t.Errorf("another owner's: error %v", err)
+	}
+
+	w.start(t)
+	w.write(1, 3)
+	w.reaches(t, 3)
+	if err := os.Rename(w.path(), w.path()+".20060102-150405"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(w.path(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	reopen("what stands there is a directory", w.id, dockpod.ErrLogFile)
+	w.write(4, 6)
+	w.until(t, "lines in the old file", func() bool {
+		text, _ := os.ReadFile(w.path() + ".20060102-150405")
+		return bytes.Contains(text, []byte("line 6\n"))
+	})
+	if err := os.Remove(w.path()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.rt.ReopenContainerLog(t.Context(), w.id); err != nil {
+		t.Fatal(err)
+	}
+	w.write(7, 9)
+	w.finish(t)
+	w.expect(t, 9)
+	w.docker.Before = fake.Block(fake.OpContainerInspect)
+	reopen("an engine that hangs", w.id, dockpod.ErrTimeout)
 }
 
 func TestLogFileOptions(t *testing.T) {
