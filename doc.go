@@ -63,6 +63,11 @@
 // Limits that the engine's kernel lacks are refused as well; [WithWarnings]
 // receives what else an engine says.
 //
+// A container's log is read by [Runtime.ContainerLogs], line by line by
+// [Runtime.LogLines]. At its log path stands a link to the engine's file or,
+// with [WithLogFiles], a file in CRI's format; [ErrLogFile] tells that it
+// cannot be written, and the container lives on.
+//
 // An exec is a process beside a container's first. Its exit code is data;
 // [ErrCannotRun] means that it never ran, [*ExecAbortedError] that the call
 // ended first.
