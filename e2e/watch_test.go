@@ -206,13 +206,7 @@ func TestWatchThroughRestarts(t *testing.T) {
 		case <-time.After(lasts / time.Duration(restarts+1)):
 		case <-churn.Done():
 		}
-		// An engine that is killed may forget an exit that it has told, and
-		// show an older one. Watch does not unsay what it told, so that only
-		// the long form kills: it fails where that happens.
-		signal := os.Signal(syscall.SIGTERM)
-		if i%2 == 0 && os.Getenv("DOCKPOD_LONG") == "1" {
-			signal = syscall.SIGKILL
-		}
+		signal := []os.Signal{syscall.SIGKILL, syscall.SIGTERM}[i%2]
 		if err := engine.Stop(signal); err != nil {
 			t.Fatal(err)
 		}
