@@ -105,9 +105,9 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if err := sharesInKernel(c.hc.CPUShares); err != nil {
 		return inRuntime("unable to start container process: error during container init: error setting cgroup config for procHooks process: %v", err)
 	}
-	early, late := loadSeccomp(c.hc)
-	if early != nil {
-		return before(early)
+	noSeccomp, err := loadSeccomp(c.hc)
+	if err != nil {
+		return before(err)
 	}
 	if err := d.makeSources(c); err != nil {
 		return before(err)
@@ -115,7 +115,7 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if c.logs.driver == "journald" {
 		return before(Internal("failed to initialize logging driver: journald is not enabled on this host"))
 	}
-	if reason := cmp.Or(checkSysctls(c.hc), late); reason != "" {
+	if reason := cmp.Or(checkSysctls(c.hc), noSeccomp); reason != "" {
 		return inRuntime("%s", reason)
 	}
 	for _, u := range c.hc.Ulimits {

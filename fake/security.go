@@ -89,10 +89,10 @@ var (
 )
 
 // loadSeccomp refuses, at the start, the seccomp profile that comes last among
-// the options. early is the engine's refusal, late the runtime's reason. A
+// the options: by the runtime's reason, or by the engine's error. A
 // privileged container has no profile, whatever the options say; nor has one
 // whose profile has no default action.
-func loadSeccomp(h *container.HostConfig) (early error, late string) {
+func loadSeccomp(h *container.HostConfig) (reason string, err error) {
 	text := ""
 	for _, o := range h.SecurityOpt {
 		if k, v, _ := securityOpt(o); k == "seccomp" {
@@ -100,25 +100,25 @@ func loadSeccomp(h *container.HostConfig) (early error, late string) {
 		}
 	}
 	if h.Privileged || text == "" || text == "unconfined" {
-		return nil, ""
+		return "", nil
 	}
 	var p seccompProfile
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		said := strings.Replace(err.Error(), "fake.seccompProfile", "seccomp.Seccomp", 1)
-		return Internal("Decoding seccomp profile failed: %s", said), ""
+		return "", Internal("Decoding seccomp profile failed: %s", said)
 	}
 	if p.DefaultAction == "" {
-		return nil, ""
+		return "", nil
 	}
 	if !slices.Contains(seccompActions, p.DefaultAction) {
-		return nil, fmt.Sprintf("string %s is not a valid action for seccomp", p.DefaultAction)
+		return fmt.Sprintf("string %s is not a valid action for seccomp", p.DefaultAction), nil
 	}
 	for _, a := range p.Architectures {
 		if !slices.Contains(seccompArches, a) {
-			return nil, fmt.Sprintf("string %s is not a valid arch for seccomp", a)
+			return fmt.Sprintf("string %s is not a valid arch for seccomp", a), nil
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
 // checkSysctls tells, at the start, why the runtime refuses a sysctl; "" if it
