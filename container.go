@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+
+	"github.com/dockpod/dockpod/internal/lean"
 )
 
 // ContainerConfig describes a container of a pod. The fields are those of CRI
@@ -37,7 +40,7 @@ type ContainerConfig struct {
 	Annotations map[string]string
 
 	// LogPath is where the log stands, relative to the sandbox's
-	// LogDirectory. Empty: no link is made.
+	// LogDirectory. Empty: no link or file is made.
 	LogPath   string
 	LogConfig LogConfig // zero: the engine's default log driver
 
@@ -64,7 +67,8 @@ type EnvVar struct{ Key, Value string }
 
 // LogConfig chooses the engine's log driver and its options: "max-size" and
 // "max-file" rotate a json-file log. Rotation is the engine's; a kubelet
-// cannot do it from outside.
+// cannot do it from outside. A log file of [WithLogFiles] is another matter:
+// there these options bound what the engine keeps beside it.
 type LogConfig struct {
 	Driver  string
 	Options map[string]string
@@ -125,11 +129,11 @@ func (r *Runtime) typeKey() string {
 // kindOf tells whether labels mark a container of this Runtime, and its type;
 // "" is somebody else's.
 func (r *Runtime) kindOf(labels map[string]string) string {
-	if labels[LabelOwner] != r.opts.owner {
-		return ""
-	}
-	switch kind := labels[r.typeKey()]; kind {
-	case TypeContainer, TypeSandbox:
+	return r.kind(labels[LabelOwner], labels[r.typeKey()])
+}
+
+func (r *Runtime) kind(owner, kind string) string {
+	if owner == r.opts.owner && (kind == TypeContainer || kind == TypeSandbox) {
 		return kind
 	}
 	return ""
@@ -140,9 +144,13 @@ func (r *Runtime) kindOf(labels map[string]string) string {
 // that somebody committed from one of our containers: it is ours only if it
 // is made from the image that the labels name.
 func (r *Runtime) kindOfContainer(names []string, imageID string, labels map[string]string) string {
-	kind := r.kindOf(labels)
-	made, ok := labels[labelImageID]
-	if kind == "" || !ok || imageIDOf(made) == imageIDOf(imageID) {
+	return r.kindIfOurs(r.kindOf(labels), names, imageID, labels[labelImageID])
+}
+
+// kindIfOurs is kindOfContainer for one that the labels say is of a kind, made
+// from an image; "" is none said.
+func (r *Runtime) kindIfOurs(kind string, names []string, imageID, made string) string {
+	if kind == "" || made == "" || imageIDOf(made) == imageIDOf(imageID) {
 		return kind
 	}
 	if _, err := r.naming.Parse(pickName(names, r.naming)); err != nil {
@@ -249,22 +257,66 @@ func (r *Runtime) args(q query) filters.Args {
 	return a
 }
 
-// listEngine lists the engine's containers. Not-found is no answer to a list: a
-// container vanished while the engine made it, so it is asked once more. An
-// entry without an ID is none either: what cannot be told apart would count as
-// gone.
+// listEngine lists the engine's containers.
 func (r *Runtime) listEngine(ctx context.Context, opts container.ListOptions) ([]container.Summary, error) {
-	list, err := r.docker.ContainerList(ctx, opts)
-	if errdefs.IsNotFound(err) {
-		list, err = r.docker.ContainerList(ctx, opts)
+	return listShared(ctx, &r.lists, opts, r.docker.ContainerList, func(c container.Summary) string { return c.ID })
+}
+
+// listShared asks for a list. Not-found is no answer to that: a container
+// vanished while the engine made it, so it is asked once more. An entry without
+// an ID is none either: what cannot be told apart would count as gone.
+//
+// Callers who come while the same list is under way share the next one. What
+// its entries point to is shared then, and only read.
+func listShared[T any](ctx context.Context, f *flights[[]T], opts container.ListOptions, ask func(context.Context, container.ListOptions) ([]T, error), id func(T) string) ([]T, error) {
+	key, err := filters.ToJSON(opts.Filters)
+	if err != nil {
+		return nil, fmt.Errorf("encode the list's filters: %w", err)
 	}
+	if opts.All {
+		key = "all " + key
+	}
+	list, err := f.do(ctx, key, func(ctx context.Context) ([]T, error) {
+		list, err := ask(ctx, opts)
+		if errdefs.IsNotFound(err) {
+			list, err = ask(ctx, opts)
+		}
+		return list, err
+	})
 	if err != nil {
 		return nil, classify(verbOther, "", err)
 	}
-	if slices.ContainsFunc(list, func(c container.Summary) bool { return c.ID == "" }) {
+	if slices.ContainsFunc(list, func(c T) bool { return id(c) == "" }) {
 		return nil, &classified{ErrBadAnswer, "the engine lists a container without an ID"}
 	}
-	return list, nil
+	return slices.Clone(list), nil
+}
+
+// listEntries is listRaw for a caller who looks at few of many labels.
+func (r *Runtime) listEntries(ctx context.Context, q query) ([]lean.Entry, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	opts := container.ListOptions{All: true, Filters: r.args(q)}
+	entries, err := r.askEntries(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(entries, func(e lean.Entry) bool {
+		kind := r.kind(labelOf(e.Labels, LabelOwner), labelOf(e.Labels, r.typeKey()))
+		kind = r.kindIfOurs(kind, e.Names, e.ImageID, labelOf(e.Labels, labelImageID))
+		return kind == "" || q.kind != "" && kind != q.kind
+	}), nil
+}
+
+// askEntries is listEngine; an engine that [Connect] dialled gives entries
+// without a detour.
+func (r *Runtime) askEntries(ctx context.Context, opts container.ListOptions) ([]lean.Entry, error) {
+	if c, ok := r.docker.(*lean.Client); ok {
+		return listShared(ctx, &r.entries, opts, c.Entries, func(e lean.Entry) string { return e.ID })
+	}
+	list, err := r.listEngine(ctx, opts)
+	return lean.EntriesOf(list), err
 }
 
 // listRaw lists this Runtime's containers as the engine gives them.
@@ -296,13 +348,8 @@ func (r *Runtime) listRaw(ctx context.Context, q query) ([]container.Summary, er
 func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Container, err error) {
 	ctx, end := r.begin(ctx, "list containers", "")
 	defer end(&err)
-	if f.IDPrefix && f.ID == "" {
-		return nil, &FieldError{"Filter.IDPrefix", "set without ID"}
-	}
-	switch f.State {
-	case "", StateCreated, StateRunning, StateExited, StateUnknown:
-	default:
-		return nil, &FieldError{"Filter.State", fmt.Sprintf("%q is no state", f.State)}
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	q := query{kind: TypeContainer, sandboxID: f.SandboxID, labels: f.Labels}
 	if !f.IDPrefix {
@@ -311,18 +358,19 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 	if f.State == StateCreated {
 		q.status = "created"
 	}
-	raw, err := r.listRaw(ctx, q)
+	entries, err := r.listEntries(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	list = make([]Container, 0, len(raw))
-	for _, s := range raw {
-		if !f.selectsID(s.ID) || f.SandboxID != "" && s.Labels[LabelSandboxID] != f.SandboxID || !f.selectsLabels(s.Labels) {
+	list = make([]Container, 0, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if !f.selectsID(e.ID) || f.SandboxID != "" && labelOf(e.Labels, LabelSandboxID) != f.SandboxID || f.looksAtLabels() && !f.selectsLabels(mapOfLabels(e.Labels)) {
 			continue
 		}
-		c, err := r.fromSummary(s)
+		c, err := r.fromEntry(e)
 		if err != nil {
-			r.skip(Skipped{s.ID, s.Names, err})
+			r.skip(Skipped{e.ID, e.Names, err})
 			continue
 		}
 		if f.UID == "" || c.Name.UID == f.UID {
@@ -348,17 +396,30 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 	return list, nil
 }
 
+func (f Filter) check() error {
+	if f.IDPrefix && f.ID == "" {
+		return &FieldError{"Filter.IDPrefix", "set without ID"}
+	}
+	switch f.State {
+	case "", StateCreated, StateRunning, StateExited, StateUnknown:
+		return nil
+	}
+	return &FieldError{"Filter.State", fmt.Sprintf("%q is no state", f.State)}
+}
+
 func (f Filter) selectsID(id string) bool {
 	return f.ID == "" || id == f.ID || f.IDPrefix && strings.HasPrefix(id, f.ID)
 }
 
+func (f Filter) looksAtLabels() bool { return len(f.Labels) > 0 || len(f.LabelKeys) > 0 }
+
 // selectsLabels checks labels once more: engines differ on keys with "=", and
 // take an image's labels for the container's.
 func (f Filter) selectsLabels(docker map[string]string) bool {
-	if len(f.Labels) == 0 && len(f.LabelKeys) == 0 {
+	if !f.looksAtLabels() {
 		return true
 	}
-	fromImage := labelsFromImage(docker)
+	fromImage := labelsFromImage(docker[labelFromImage])
 	for k, v := range f.Labels {
 		if got, ok := docker[k]; !ok || got != v || slices.Contains(fromImage, k) {
 			return false
@@ -380,29 +441,33 @@ func (r *Runtime) skip(s Skipped) {
 	r.opts.logger.Warn("container left out of a list", slog.String("id", s.ID), slog.Any("names", s.Names), slog.Any("err", s.Err))
 }
 
-// fromSummary turns an entry of the engine's list into ours.
-func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
-	name, err := r.nameOf(s.Names, s.Labels)
-	if err != nil {
-		return Container{}, err
+// fromEntry turns an entry of the engine's list into ours.
+func (r *Runtime) fromEntry(e *lean.Entry) (Container, error) {
+	name, err := r.naming.Parse(pickName(e.Names, r.naming))
+	if err != nil { // renamed, perhaps
+		if name, err = r.nameOf(e.Names, mapOfLabels(e.Labels)); err != nil {
+			return Container{}, err
+		}
 	}
-	word := s.State
+	word := e.State
 	if word == "" {
-		word = wordOfStatusText(s.Status)
-	}
-	image := s.Labels[LabelImage]
-	if image == "" {
-		image = s.Image
+		word = wordOfStatusText(e.Status)
 	}
 	c := Container{
-		ID: s.ID, SandboxID: s.Labels[LabelSandboxID], Name: name, Image: image, ImageID: s.ImageID,
+		ID: e.ID, SandboxID: labelOf(e.Labels, LabelSandboxID), Name: name,
+		Image: cmp.Or(labelOf(e.Labels, LabelImage), e.Image), ImageID: e.ImageID,
 		State: stateOf(engineState{word: word}).state, EngineState: word,
 	}
-	if s.Created > 0 {
-		c.CreatedAt = time.Unix(s.Created, 0).UTC()
+	if e.Created > 0 {
+		c.CreatedAt = time.Unix(e.Created, 0).UTC()
 	}
-	c.Labels, c.Annotations = SplitLabels(s.Labels)
+	c.Labels, c.Annotations = splitEntry(e.Labels)
 	return c, nil
+}
+
+// fromSummary turns an entry of the engine's list into ours.
+func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
+	return r.fromEntry(&lean.EntriesOf([]container.Summary{s})[0])
 }
 
 // settleCreated finds out which of the created containers failed to start. The
@@ -490,7 +555,7 @@ func (r *Runtime) ListManaged(ctx context.Context, running bool) (list []Managed
 		if word == "" {
 			word = wordOfStatusText(s.Status)
 		}
-		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: s.Labels}
+		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: maps.Clone(s.Labels)}
 		if s.Created > 0 {
 			m.CreatedAt = time.Unix(s.Created, 0).UTC()
 		}
@@ -718,7 +783,9 @@ func (r *Runtime) sameSandbox(ctx context.Context, target, sandboxID string) (st
 //
 // The error is [ErrSandboxGone] if its sandbox is gone or not running, and
 // [ErrLogLink] if the container runs but its log could not be linked; then a
-// second call tries the link again.
+// second call tries the link again. With [WithLogFiles] the log is written
+// instead, and the error is [ErrLogFile]; it is written later if that becomes
+// possible by itself, and a second call tries at once.
 func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	ctx, end := r.begin(ctx, "start container", id)
 	defer end(&err)
@@ -729,13 +796,17 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	o := stateOf(stateFromInspect(info, func(string) {}))
 	switch {
 	case o.state == StateRunning:
-		return r.linkLog(info)
+		return r.provideLog(ctx, info)
 	case o.state == StateExited && !r.opts.restart:
 		return fmt.Errorf("%w: %s, exit code %d", ErrAlreadyRan, o.reason, o.exitCode)
 	}
 	startErr := classify(verbStart, info.ID, r.docker.ContainerStart(ctx, info.ID, container.StartOptions{}))
 	if info.Config.Labels[LabelLogPath] == "" {
 		return startErr
+	}
+	if r.opts.logFiles != nil {
+		err := r.provideLog(ctx, info)
+		return cmp.Or(startErr, err)
 	}
 	// Only a started container has a log file, and so has one whose start
 	// failed late: what the runtime wrote there is worth finding.
@@ -748,6 +819,16 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	if startErr != nil {
 		return startErr
 	}
+	return err
+}
+
+// provideLog makes a container's log stand at its path: as a link, or as a file
+// that the Runtime writes.
+func (r *Runtime) provideLog(ctx context.Context, info container.InspectResponse) error {
+	if r.opts.logFiles == nil {
+		return r.linkLog(info)
+	}
+	_, _, err := r.writeLog(ctx, info)
 	return err
 }
 
@@ -805,6 +886,8 @@ func linkOf(info container.InspectResponse) linkWant {
 // request timeout together. A container that is gone or does not run is fine.
 //
 // If the caller's context ends first, the engine still carries the stop out.
+// With [WithLogFiles] the call returns when the log is in its file, as
+// [Runtime.ContainerStatus] does.
 // If the engine does not answer in time, the container is killed and looked
 // at once more: the error is [ErrTimeout] if it still runs.
 func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Duration) (err error) {
@@ -818,7 +901,11 @@ func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Durat
 	if err != nil {
 		return err
 	}
-	return r.stop(ctx, info, seconds)
+	if err := r.stop(ctx, info, seconds); err != nil {
+		return err
+	}
+	r.drainLog(ctx, info.ID)
+	return nil
 }
 
 // graceLimit is the deadline of a stop: the engine answers only after the
@@ -879,7 +966,8 @@ func (r *Runtime) lastResort(ctx context.Context, id string, timeout error) erro
 const undoTime = 10 * time.Second
 
 // RemoveContainer removes a container, its anonymous volumes and its log
-// link, in this order, so that a removal that is refused loses no log. A
+// link, in this order, so that a removal that is refused loses no log. With
+// [WithLogFiles] it removes the log file and those that it was rotated to. A
 // running container is killed, unless [WithoutForcedRemoval]. A container
 // that is gone is fine; if somebody else is removing it, the call waits until
 // it is.
@@ -907,9 +995,9 @@ func (r *Runtime) removeContainer(ctx context.Context, info container.InspectRes
 	err := removeLogLink(w.dir, w.rel, w.target, w.ID)
 	if errors.Is(err, errNotOurLink) {
 		r.opts.logger.Debug("log path is not this container's link", slog.String("id", info.ID), slog.Any("err", err))
-		return nil
+		err = nil
 	}
-	return err
+	return cmp.Or(err, r.removeLogFile(info, w))
 }
 
 // remove removes a container and waits until it is gone. The caller has made
@@ -997,7 +1085,7 @@ func (r *Runtime) Wait(ctx context.Context, id string) (st ContainerStatus, err 
 			return ContainerStatus{}, err
 		}
 	}
-	return r.containerStatus(ctx, info.ID, r.inspectImageByID)
+	return r.containerStatus(ctx, info.ID)
 }
 
 // Kill sends a signal to a container's first process: "SIGTERM", "TERM" or

@@ -15,7 +15,8 @@
 // and labels of its containers, so that an agent which was killed at any
 // moment finds its pods again with [Runtime.ListSandboxes] and
 // [Runtime.ListContainers], and [SandboxStatus].Config is the configuration
-// to go on with.
+// to go on with. What it remembers are answers of the engine: images for some
+// seconds, and for a rate of CPU the last reading of each container.
 //
 // # Names
 //
@@ -58,6 +59,24 @@
 // no class can. [FieldError] names a field that was refused before the engine
 // was asked. An error holds no credential and no value of an environment
 // variable.
+//
+// Limits that the engine's kernel lacks are refused as well; [WithWarnings]
+// receives what else an engine says.
+//
+// A container's log is read by [Runtime.ContainerLogs], line by line by
+// [Runtime.LogLines]. At its log path stands a link to the engine's file or,
+// with [WithLogFiles], a file in CRI's format; [ErrLogFile] tells that it
+// cannot be written, and the container lives on.
+//
+// An exec is a process beside a container's first. Its exit code is data;
+// [ErrCannotRun] means that it never ran, [*ExecAbortedError] that the call
+// ended first.
+//
+// # Watching
+//
+// [Runtime.Watch] yields what happens, and goes on through an engine's
+// restart; its errors are news, not the end. [Runtime.Mirror] answers reads
+// from memory, and [Mirror.Freshness] says how far to believe it.
 //
 // # Time
 //

@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
@@ -20,9 +21,11 @@ import (
 //
 // An engine may offer more: where the value also implements
 // [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater],
-// [ImageLoader] or [DiskUsager], the Runtime's methods that need them work; otherwise they
+// [ContainerStatser], [ContainerSizer], [EventSource], [ImageLoader] or
+// [DiskUsager], the Runtime's methods that need them work; otherwise they
 // return [ErrUnsupported]. *client.Client and fake.Docker implement all of
-// them.
+// them. [ExecKiller] and [PodDialer] are for engines that are not processes of
+// a machine, as fake.Docker.
 type DockerInterface interface {
 	ContainerAPI
 	ExecAPI
@@ -97,6 +100,24 @@ type ContainerUpdater interface {
 	ContainerUpdate(ctx context.Context, containerID string, updateConfig container.UpdateConfig) (container.UpdateResponse, error)
 }
 
+// ContainerStatser is implemented by an engine that counts what its containers
+// use. [Runtime.ContainerStats] and its neighbours need it.
+type ContainerStatser interface {
+	ContainerStatsOneShot(ctx context.Context, containerID string) (container.StatsResponseReader, error)
+}
+
+// ContainerSizer is implemented by an engine that measures a container's
+// files. [Runtime.ContainerFSInfo] needs it.
+type ContainerSizer interface {
+	ContainerInspectWithRaw(ctx context.Context, containerID string, getSize bool) (container.InspectResponse, []byte, error)
+}
+
+// EventSource is implemented by an engine that tells what happens to its
+// containers and images. [Runtime.Watch] and [Runtime.Mirror] need it.
+type EventSource interface {
+	Events(ctx context.Context, options events.ListOptions) (<-chan events.Message, <-chan error)
+}
+
 // ImageLoader is implemented by an engine that takes an image from an
 // archive. The built-in sandbox image needs it; without it
 // [WithSandboxImage] has to name one.
@@ -118,6 +139,9 @@ var _ interface {
 	ContainerKiller
 	ContainerPauser
 	ContainerUpdater
+	ContainerStatser
+	ContainerSizer
+	EventSource
 	ImageLoader
 	DiskUsager
 } = (*client.Client)(nil)

@@ -73,8 +73,9 @@ var (
 	// ErrMemoryInUse: a running container uses more memory than the limit
 	// that an update would give it. Class FailedPrecondition.
 	ErrMemoryInUse = newSentinel("more memory is in use", errdefs.ErrFailedPrecondition)
-	// ErrCannotRun: the container's executable is missing, is not one, or
-	// may not be executed. Class InvalidArgument.
+	// ErrCannotRun: the executable of a container or an exec is missing, is
+	// not one, or may not be executed; or the user or directory of an exec is
+	// not there. Class InvalidArgument.
 	ErrCannotRun = newSentinel("executable cannot be run", errdefs.ErrInvalidArgument)
 	// ErrAlreadyRan: the container has run before, or failed to start. A kubelet never starts
 	// one again in place but creates the next attempt; [WithRestart] allows
@@ -86,6 +87,14 @@ var (
 	// ErrLogLink: the container was started and runs, but the link to its
 	// log could not be made. No class: the file system's error is inside.
 	ErrLogLink = errors.New("log link failed after a good start")
+	// ErrLogFile: the container's log cannot be written to its file (see
+	// [WithLogFiles]); the container itself is as it was. No class of its own:
+	// the file system's or the engine's error is inside.
+	ErrLogFile = errors.New("log file cannot be written")
+	// ErrLogsUnreadable: the container's log driver keeps nothing that can be
+	// read back, such as "none", or the log file that was demanded is not
+	// there. Class NotImplemented.
+	ErrLogsUnreadable = newSentinel("logs cannot be read", errdefs.ErrNotImplemented)
 	// ErrInvalidName: a container name that does not follow the grammar.
 	// Class InvalidArgument.
 	ErrInvalidName = newSentinel("invalid name", errdefs.ErrInvalidArgument)
@@ -206,12 +215,14 @@ type verb int
 
 const (
 	verbOther     verb = iota // lists, and questions about the engine itself
-	verbContainer             // inspect, stop, kill, wait, logs: the target is a container
+	verbContainer             // inspect, stop, kill, wait: the target is a container
+	verbLogs                  // read a container's log
 	verbCreate                // create a container
 	verbStart                 // start a container
 	verbRemove                // remove a container
 	verbUpdate                // update a container
 	verbImage                 // inspect, remove, history: the target is an image
+	verbExec                  // create, start, attach, inspect an exec: the target is its container
 )
 
 // conflictText finds the holder of a name in an engine's refusal. Docker up
@@ -295,6 +306,10 @@ func classify(v verb, target string, err error) error {
 			"cannot remove a paused container", "container is paused", "as it is paused"):
 			return as(ErrRunning)
 		}
+	case verbLogs:
+		if errdefs.IsNotImplemented(err) || has("does not support reading", "using the 'none' log driver") {
+			return as(ErrLogsUnreadable)
+		}
 	case verbUpdate:
 		// Podman has no such call: a 404 that names no container.
 		if errdefs.IsNotFound(err) && !has("no such container") {
@@ -303,6 +318,15 @@ func classify(v verb, target string, err error) error {
 		// In runc's words and in the kernel's.
 		if has("unable to set memory limit to") && has("usage") || has("limit_in_bytes: device or resource busy") {
 			return as(ErrMemoryInUse)
+		}
+	case verbExec:
+		switch {
+		case has("no such exec", "exec session"):
+			return as(ErrBadAnswer) // the engine has lost it, most often with its container
+		case has("is paused"):
+			return as(ErrPaused)
+		case cannotRun(text):
+			return &classified{ErrCannotRun, ErrCannotRun.Error() + ": " + bounded(execText(err.Error()))}
 		}
 	case verbImage:
 		if errdefs.IsNotFound(err) || has("no such image", "image not known", "unrecognized image id") {

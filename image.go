@@ -659,6 +659,7 @@ func (r *Runtime) checkImageUnused(ctx context.Context, id digest.Digest) error 
 // removeImageRef removes one name, or an image by its ID. That it is not there
 // is no error.
 func (r *Runtime) removeImageRef(ctx context.Context, ref string) error {
+	defer r.images.forget()
 	_, err := r.docker.ImageRemove(ctx, ref, image.RemoveOptions{PruneChildren: true})
 	return removeImageError(ref, err)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/dockpod/dockpod/internal/lean"
 )
 
 // Labels that the kubelet's dockershim and cri-dockerd write for themselves.
@@ -176,28 +178,67 @@ func isInternal(k string) bool {
 // that dockpod made those of the pod's labels that nobody gave, and the
 // labels of its image, which engines mix in.
 func SplitLabels(docker map[string]string) (labels, annotations map[string]string) {
-	labels, annotations = map[string]string{}, map[string]string{}
-	added, sandbox := docker[labelAdded], isSandboxLabels(docker)
-	fromImage := labelsFromImage(docker)
+	s := splitter{
+		labels: map[string]string{}, annotations: map[string]string{},
+		added: docker[labelAdded], sandbox: isSandboxLabels(docker), fromImage: labelsFromImage(docker[labelFromImage]),
+	}
 	for k, v := range docker {
-		if slices.Contains(fromImage, k) {
-			continue
+		s.put(k, v)
+	}
+	return s.labels, s.annotations
+}
+
+// splitEntry is SplitLabels for labels of a list.
+func splitEntry(docker []lean.Label) (labels, annotations map[string]string) {
+	s := splitter{
+		labels: map[string]string{}, annotations: map[string]string{}, added: labelOf(docker, labelAdded),
+		sandbox:   labelOf(docker, LabelType) == TypeSandbox || labelOf(docker, LabelOwnedType) == TypeSandbox,
+		fromImage: labelsFromImage(labelOf(docker, labelFromImage)),
+	}
+	for _, l := range docker {
+		s.put(l.Key, l.Value)
+	}
+	return s.labels, s.annotations
+}
+
+// splitter decides of each of a container's labels what it is.
+type splitter struct {
+	labels, annotations map[string]string
+	added               string
+	sandbox             bool
+	fromImage           []string
+}
+
+func (s *splitter) put(k, v string) {
+	switch bare, annotation := strings.CutPrefix(k, annotationPrefix); {
+	case strings.HasPrefix(k, reservedPrefix), len(s.fromImage) > 0 && slices.Contains(s.fromImage, k):
+	case annotation:
+		if !strings.HasPrefix(bare, reservedPrefix) {
+			s.annotations[bare] = v
 		}
-		if bare, ok := strings.CutPrefix(k, annotationPrefix); ok {
-			if !strings.HasPrefix(bare, reservedPrefix) {
-				annotations[bare] = v
-			}
-			continue
-		}
-		switch {
-		case isInternal(k), strings.HasPrefix(k, reservedPrefix),
-			sandbox && k == LabelContainerName,
-			added != "" && wasAdded(added, k):
-		default:
-			labels[k] = v
+	case isInternal(k), s.sandbox && k == LabelContainerName, s.added != "" && wasAdded(s.added, k):
+	default:
+		s.labels[k] = v
+	}
+}
+
+// labelOf returns the value of a label of a list, "" if it is not there.
+func labelOf(docker []lean.Label, key string) string {
+	for i := range docker {
+		if docker[i].Key == key {
+			return docker[i].Value
 		}
 	}
-	return labels, annotations
+	return ""
+}
+
+// mapOfLabels is for those who look at many labels, or seldom.
+func mapOfLabels(docker []lean.Label) map[string]string {
+	m := make(map[string]string, len(docker))
+	for _, l := range docker {
+		m[l.Key] = l.Value
+	}
+	return m
 }
 
 // isSandboxLabels reports whether an engine's labels are a sandbox's.
@@ -259,8 +300,8 @@ func shadowImageLabels(docker, image map[string]string) error {
 }
 
 // labelsFromImage returns the keys that shadowImageLabels noted.
-func labelsFromImage(docker map[string]string) (keys []string) {
-	if text := docker[labelFromImage]; text != "" {
+func labelsFromImage(text string) (keys []string) {
+	if text != "" {
 		_ = json.Unmarshal([]byte(text), &keys) // what cannot be read hides nothing
 	}
 	return keys

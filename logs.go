@@ -364,7 +364,11 @@ func foreignParent(root *os.Root, rel string) bool {
 type LinkReport struct {
 	Made     int // links that were missing
 	Repaired int // links that dangled, or pointed to another container's log
-	Kept     int // links that were right
+	Kept     int // links that were right, or log files that were there
+
+	// Resumed is how many logs this call began to write, with [WithLogFiles];
+	// of those, Made had no file.
+	Resumed int
 
 	// Problems holds an [*Error] with the container's ID for each link that
 	// could not be made, or whose place is taken by something that is not
@@ -525,6 +529,11 @@ var dockerLogFile = regexp.MustCompile(`^/(?:.*/)?containers/([0-9a-f]{64})/([0-
 // somebody deleted a link. It replaces a link that dangles or leads to another
 // of this Runtime's containers, and leaves alone whatever else it finds.
 //
+// With [WithLogFiles] it goes on writing the logs of all containers instead,
+// also of those that ended while the agent was away, to the end of what the
+// engine has. It does not wait for that; their status does. A file that
+// somebody deleted is written anew. An agent calls it when it starts.
+//
 // Each container is inspected. One that vanishes meanwhile is left out; one
 // that cannot be inspected is among the report's Problems.
 func (r *Runtime) ReconcileLogLinks(ctx context.Context) (report LinkReport, err error) {
@@ -536,6 +545,7 @@ func (r *Runtime) ReconcileLogLinks(ctx context.Context) (report LinkReport, err
 	}
 	list = slices.DeleteFunc(list, func(c container.Summary) bool { return c.Labels[LabelLogPath] == "" })
 	wants := make([]linkWant, len(list))
+	infos := make([]container.InspectResponse, len(list))
 	problems := make([]error, len(list))
 	each(len(list), func(i int) {
 		ctx, end := r.begin(ctx, "inspect container", list[i].ID)
@@ -543,12 +553,16 @@ func (r *Runtime) ReconcileLogLinks(ctx context.Context) (report LinkReport, err
 		end(&err)
 		switch {
 		case err == nil:
-			wants[i] = linkOf(info)
+			wants[i], infos[i] = linkOf(info), info
 		case !errdefs.IsNotFound(err):
 			problems[i] = err
 		}
 	})
-	report, err = reconcileLinks(ctx, wants)
+	if r.opts.logFiles == nil {
+		report, err = reconcileLinks(ctx, wants)
+	} else {
+		report = r.reconcileLogFiles(ctx, infos, wants)
+	}
 	for _, p := range problems {
 		if p != nil {
 			report.Problems = append(report.Problems, p)

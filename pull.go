@@ -381,6 +381,7 @@ func pullSecrets(c Credential, auth string) []EnvVar {
 
 // pull ends when the engine has reported the end of the pull.
 func (r *Runtime) pull(ctx context.Context, named reference.Named, opts image.PullOptions, tracker *pullTracker) error {
+	defer r.images.forget() // a tag may have moved
 	body, err := r.docker.ImagePull(ctx, reference.FamiliarString(named), opts)
 	if err != nil {
 		return pullCallError(named, err)

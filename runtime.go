@@ -20,8 +20,11 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
+
+	"github.com/dockpod/dockpod/internal/lean"
 )
 
 // DefaultRequestTimeout is how long one operation may take unless
@@ -49,11 +52,19 @@ type Runtime struct {
 
 	hostRoot memo[hostFiles]
 
-	names nameLocks
+	names   nameLocks
+	lists   flights[[]container.Summary]
+	entries flights[[]lean.Entry]
+	images  imageCache
+
+	logKeepers logKeepers
 
 	pulls     pullGroup
 	imageFS   memo[ImageFSInfo]
 	imageAges imageAges
+
+	rates cpuRates
+	sizes sizeCache
 }
 
 type options struct {
@@ -74,8 +85,10 @@ type options struct {
 	pullLimit      int
 	hostRoot       string
 	warnings       func(Warning)
+	relist         time.Duration
 	seccomp        *SecurityProfile // nil: the engine's default
 	seccompRoot    string
+	logFiles       *LogFileOptions // nil: links to the engine's files
 }
 
 // Option changes how a [Runtime] works. An option with an impossible value
@@ -247,6 +260,9 @@ func newRuntime(opts []Option) *Runtime {
 	if r.err == nil {
 		r.err = checkSeccompOptions(r.opts)
 	}
+	if r.err == nil && r.opts.logFiles != nil {
+		r.err = r.opts.logFiles.check()
+	}
 	return r
 }
 
@@ -342,7 +358,7 @@ func (r *Runtime) connect(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return readiness(err)
 	}
-	if c, ok := docker.(*client.Client); ok {
+	if c, ok := docker.(*lean.Client); ok {
 		if ping.APIVersion == "" {
 			return &classified{ErrBadAnswer, "the answer to a ping names no API version: is this a Docker engine?"}
 		}
@@ -426,7 +442,7 @@ func dial(ctx context.Context, endpoint string, o options) (DockerInterface, err
 	if err != nil {
 		return nil, err // not the nil *client.Client: it would not be a nil interface
 	}
-	return c, nil
+	return lean.Wrap(c), nil
 }
 
 // isScheme reports whether s can stand before "://": in a mistyped endpoint a
@@ -488,10 +504,11 @@ func redactEndpoint(endpoint string) string {
 	return "…" + endpoint[at:]
 }
 
-// Close closes what [Connect] opened; calls that are under way go on. A second
-// Close does nothing more. After [New] it does nothing: the client is the
-// caller's.
+// Close ends the writing of logs (see [WithLogFiles]) and closes what [Connect]
+// opened; calls that are under way go on. A second Close does nothing more.
+// After [New] the client stays open: it is the caller's.
 func (r *Runtime) Close() error {
+	r.logKeepers.close()
 	if r.close == nil {
 		return nil
 	}
@@ -781,16 +798,25 @@ const memoTime = time.Minute
 // memo remembers one answer of the engine for a while. Callers that come
 // together share one request; errors are not kept.
 type memo[T any] struct {
+	keep   time.Duration // zero: memoTime
 	mu     sync.Mutex
 	flight chan struct{} // closed when the request that is under way ends
 	at     time.Time
 	value  T
 }
 
+// known returns what is remembered, if it is not too old.
+func (m *memo[T]) known() (v T, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ok = !m.at.IsZero() && time.Since(m.at) < cmp.Or(m.keep, memoTime)
+	return m.value, ok
+}
+
 func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
 	for {
 		m.mu.Lock()
-		if !m.at.IsZero() && time.Since(m.at) < memoTime {
+		if !m.at.IsZero() && time.Since(m.at) < cmp.Or(m.keep, memoTime) {
 			defer m.mu.Unlock()
 			return m.value, nil
 		}

@@ -478,7 +478,9 @@ func (r *Runtime) stopMembers(ctx context.Context, sandboxID string, seconds int
 		ctx, end := r.beginLimit(ctx, "stop container", c.ID, r.graceLimit(seconds))
 		info, err := r.inspectAny(ctx, c.ID)
 		if err == nil {
-			err = r.stop(ctx, info, seconds)
+			if err = r.stop(ctx, info, seconds); err == nil {
+				r.drainLog(ctx, info.ID)
+			}
 		}
 		if errors.Is(err, ErrContainerNotFound) {
 			err = nil
@@ -736,10 +738,8 @@ func addressesOf(n *container.NetworkSettings) []netip.Addr {
 func (r *Runtime) ListSandboxes(ctx context.Context, f SandboxFilter) (list []Sandbox, err error) {
 	ctx, end := r.begin(ctx, "list sandboxes", "")
 	defer end(&err)
-	switch f.State {
-	case "", SandboxReady, SandboxNotReady:
-	default:
-		return nil, &FieldError{"SandboxFilter.State", fmt.Sprintf("%q is no state", f.State)}
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	q := query{kind: TypeSandbox, id: f.ID, labels: maps.Clone(f.Labels)}
 	if f.UID != "" {
@@ -769,6 +769,14 @@ func (r *Runtime) ListSandboxes(ctx context.Context, f SandboxFilter) (list []Sa
 		list = append(list, sb)
 	}
 	return list, nil
+}
+
+func (f SandboxFilter) check() error {
+	switch f.State {
+	case "", SandboxReady, SandboxNotReady:
+		return nil
+	}
+	return &FieldError{"SandboxFilter.State", fmt.Sprintf("%q is no state", f.State)}
 }
 
 func (r *Runtime) sandboxFromSummary(s container.Summary) (Sandbox, error) {

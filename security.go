@@ -183,8 +183,13 @@ func (v *validator) userNamespace(field string, u *UserNamespace) {
 	}
 	switch u.Mode {
 	case NamespaceNode:
-		if len(u.UIDs) > 0 || len(u.GIDs) > 0 {
-			v.bad(field, "mappings for the node's users, who have none")
+		for _, m := range []struct {
+			name string
+			ids  []IDMapping
+		}{{"UIDs", u.UIDs}, {"GIDs", u.GIDs}} {
+			if len(m.ids) > 0 {
+				v.bad(field+"."+m.name, "the node's users have no mapping")
+			}
 		}
 	case NamespacePod:
 		v.unsupported(field+".Mode pod", "an engine maps users for all of its containers or for none")

@@ -162,7 +162,7 @@ func TestValidateSecurity(t *testing.T) {
 		{"the node's users", SecurityContext{Namespaces: NamespaceOptions{User: &UserNamespace{Mode: NamespacePod, UIDs: []IDMapping{{Length: 1}}}}},
 			[]string{f + "Namespaces.User.Mode pod!"}},
 		{"mapped users of the node", SecurityContext{Namespaces: NamespaceOptions{User: &UserNamespace{Mode: NamespaceNode, GIDs: []IDMapping{{Length: 1}}}}},
-			[]string{f + "Namespaces.User"}},
+			[]string{f + "Namespaces.User.GIDs"}},
 		{"unknown users", SecurityContext{Namespaces: NamespaceOptions{User: &UserNamespace{Mode: NamespaceTarget}}}, []string{f + "Namespaces.User.Mode"}},
 		{"ambient capabilities", SecurityContext{Capabilities: &Capabilities{AddAmbient: []string{"KILL"}}}, []string{f + "Capabilities.AddAmbient!"}},
 		{"seccomp from a file", SecurityContext{Seccomp: &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "/p.json"}}, nil},

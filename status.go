@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -48,7 +47,7 @@ type ContainerStatus struct {
 	// earlier run; Reason and ExitCode are that run's.
 	StartError string
 
-	LogPath       string // where the link is, or was to be; empty: none asked for
+	LogPath       string // where the log's link or file is, or was to be; empty: none asked for
 	EngineLogPath string // the engine's own file; empty: none, or not yet
 	LogDriver     string
 	Mounts        []MountStatus // sorted by target
@@ -63,7 +62,8 @@ type ContainerStatus struct {
 	Health        string // "", "starting", "healthy", "unhealthy"
 
 	// Problems lists parts of the engine's answer that could not be read, a
-	// malformed timestamp for example. The field concerned is zero.
+	// malformed timestamp for example. The field concerned is zero. A log
+	// that cannot be written is among them, as "LogPath: …".
 	Problems []string
 }
 
@@ -292,26 +292,37 @@ func imageNameOf(asked, configured string, img *Image) string {
 // ContainerStatus asks the engine for one container. The error is
 // [ErrContainerNotFound] if it is gone and [ErrNotManaged] if it is not this
 // Runtime's, a sandbox, or carries a name and labels that say nothing. An
-// image that was removed meanwhile is no error.
+// image that was removed meanwhile is no error; what somebody else did to its
+// tags and digests shows within ten seconds.
+//
+// With [WithLogFiles], the status of a container that has ended waits until
+// its log is in the file, for 5 seconds at most, if this Runtime writes it.
+// Why a log is not being written is among the Problems.
 func (r *Runtime) ContainerStatus(ctx context.Context, id string) (st ContainerStatus, err error) {
 	ctx, end := r.begin(ctx, "container status", id)
 	defer end(&err)
-	return r.containerStatus(ctx, id, r.inspectImageByID)
+	return r.containerStatus(ctx, id)
 }
 
-func (r *Runtime) containerStatus(ctx context.Context, id string, imageByID func(context.Context, string) (*Image, error)) (ContainerStatus, error) {
+func (r *Runtime) containerStatus(ctx context.Context, id string) (ContainerStatus, error) {
 	info, err := r.inspect(ctx, id, TypeContainer)
 	if err != nil {
 		return ContainerStatus{}, err
 	}
+	if stateOf(stateFromInspect(info, func(string) {})).state != StateRunning {
+		r.drainLog(ctx, info.ID)
+	}
 	// The image may be gone, or damaged: the container is what was asked for.
-	img, imgErr := imageByID(ctx, info.Image)
+	img, imgErr := r.images.get(ctx, info.Image, r.inspectImageByID)
 	if imgErr != nil && ctx.Err() != nil {
 		return ContainerStatus{}, imgErr
 	}
 	st, err := r.statusOf(info, img)
 	if err == nil && imgErr != nil && !errdefs.IsNotFound(imgErr) {
 		st.Problems = append(st.Problems, "ImageRef: "+imgErr.Error())
+	}
+	if problem := r.logProblem(info.ID); err == nil && problem != nil {
+		st.Problems = append(st.Problems, "LogPath: "+problem.Error())
 	}
 	return st, err
 }
@@ -348,13 +359,12 @@ func (r *Runtime) ContainerStatuses(ctx context.Context, ids ...string) iter.Seq
 		for i := range results {
 			results[i] = make(chan result, 1)
 		}
-		images := r.sharedImages()
 		go func() {
 			defer close(done)
 			each(len(ids), func(i int) {
 				var res result
 				ctx, end := r.begin(ctx, "container status", ids[i])
-				res.st, res.err = r.containerStatus(ctx, ids[i], images)
+				res.st, res.err = r.containerStatus(ctx, ids[i])
 				end(&res.err)
 				results[i] <- res
 			})
@@ -365,22 +375,5 @@ func (r *Runtime) ContainerStatuses(ctx context.Context, ids ...string) iter.Seq
 				return
 			}
 		}
-	}
-}
-
-// sharedImages returns an inspectImageByID that asks once for each image: the
-// containers of a node have few.
-func (r *Runtime) sharedImages() func(context.Context, string) (*Image, error) {
-	var mu sync.Mutex
-	known := map[string]*memo[*Image]{}
-	return func(ctx context.Context, id string) (*Image, error) {
-		mu.Lock()
-		m := known[id]
-		if m == nil {
-			m = new(memo[*Image])
-			known[id] = m
-		}
-		mu.Unlock()
-		return m.get(ctx, func(ctx context.Context) (*Image, error) { return r.inspectImageByID(ctx, id) })
 	}
 }

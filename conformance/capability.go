@@ -2,12 +2,14 @@ package conformance
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/docker/docker/client"
+	"github.com/docker/docker/api/types/container"
 
 	"github.com/dockpod/dockpod"
+	"github.com/dockpod/dockpod/conformance/internal/prog"
 )
 
 // needs skips a case that the engine cannot carry, by the name of what it
@@ -32,6 +34,8 @@ func (w *world) has(t *testing.T, capability string) bool {
 var capabilities = map[string]func(*testing.T, *world) bool{
 	// The engine tells when a container ends.
 	"waiting": implements[dockpod.ContainerWaiter],
+	// The engine tells what happens.
+	"events": implements[dockpod.EventSource],
 	// The engine sends signals.
 	"signals": implements[dockpod.ContainerKiller],
 	// The engine freezes containers.
@@ -77,6 +81,9 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	// What the kernel limits can be read here: the engine's containers are in
 	// the cgroups of this machine.
 	"cgroup files": func(t *testing.T, w *world) bool {
+		if _, ok := w.docker.(programmer); ok {
+			return false // its processes have no PIDs of this machine, though another's may have the same
+		}
 		id := w.alone(t, "sleep")
 		w.run(t, id)
 		_, ok := cgroupDir(w.status(t, id).PID, "memory")
@@ -93,6 +100,18 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		must(t, w.rt.RemoveContainer(t.Context(), id))
 		return err == nil && !w.isPodman(t)
 	},
+	// The engine's log files can be read here, whatever their format.
+	"log files": func(t *testing.T, w *world) bool {
+		id := w.ended(t, "exit")
+		_, err := os.ReadFile(w.raw(t, id).LogPath)
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		return err == nil
+	},
+	// The engine's API tells the times of log lines to the nanosecond, and
+	// takes bounds as exact. Podman's does so by the second.
+	"exact log times": notPodman,
+	// The engine has the log driver "local". Podman has not.
+	"local logs": notPodman,
 	// The ports that the engine publishes are this machine's.
 	"host ports": func(t *testing.T, w *world) bool {
 		port := w.ports(t, 1)[0]
@@ -101,8 +120,54 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 		must(t, w.rt.RemoveSandbox(t.Context(), id))
 		return held
 	},
+	// Containers are processes of a kernel. The fake's are functions.
+	"real processes": func(t *testing.T, w *world) bool { return !implements[programmer](t, w) },
+	// The engine's processes are in this machine's /proc. It runs what this
+	// process sees of itself, if its containers have the same user namespace.
+	"this machine's processes": func(t *testing.T, w *world) bool {
+		return localFiles(t, w) && prog.LookAt("self") != nil && !w.info(t).Rootless
+	},
+	// The engine has all capabilities to give: it may run privileged containers.
+	// One in a container or a virtual machine may lack some.
+	"all capabilities": func(t *testing.T, w *world) bool {
+		resp, err := w.docker.ContainerCreate(t.Context(), &container.Config{Image: w.image, Cmd: []string{"exit"}},
+			&container.HostConfig{Privileged: true, NetworkMode: "none"}, nil, nil, "privileged-"+w.owner+"-"+random(t))
+		must(t, err)
+		defer w.tear(t, resp.ID)
+		return w.docker.ContainerStart(t.Context(), resp.ID, container.StartOptions{}) == nil
+	},
+	// What a container gets without asking is what Docker gives it. Podman
+	// gives fewer capabilities and a limit of processes.
+	"Docker's defaults": notPodman,
+	// The engine confines processes by seccomp.
+	"seccomp": func(t *testing.T, w *world) bool { return w.info(t).Seccomp },
+	// The seccomp profile is Docker's. Podman's lets more through.
+	"the default seccomp profile": func(t *testing.T, w *world) bool { return w.info(t).Seccomp && !w.isPodman(t) },
+	// A cgroup is a path. The systemd driver's is a slice.
+	"cgroupfs": func(t *testing.T, w *world) bool { return w.info(t).CgroupDriver == "cgroupfs" },
+	// This process can mount where the engine sees it.
+	"mounting": func(t *testing.T, w *world) bool {
+		return localFiles(t, w) && (implements[programmer](t, w) || canMount())
+	},
+	// The engine counts what containers use.
+	"stats": implements[dockpod.ContainerStatser],
+	// It tells what their memory is used for. Podman does not.
+	"detailed memory": func(t *testing.T, w *world) bool {
+		return implements[dockpod.ContainerStatser](t, w) && !w.isPodman(t)
+	},
+	// The engine measures a container's files.
+	"sizes": implements[dockpod.ContainerSizer],
 	// The engine sees the files of this machine.
 	"local files": localFiles,
+	// The process of an exec can be killed: by the engine, or by root on its
+	// host.
+	"killing execs": func(t *testing.T, w *world) bool {
+		return implements[dockpod.ExecKiller](t, w) || isHost(t, w)
+	},
+	// A pod's localhost can be reached: likewise.
+	"pods' localhost": func(t *testing.T, w *world) bool {
+		return implements[dockpod.PodDialer](t, w) || isHost(t, w)
+	},
 }
 
 func implements[I any](_ *testing.T, w *world) bool {
@@ -111,8 +176,14 @@ func implements[I any](_ *testing.T, w *world) bool {
 }
 
 func localFiles(_ *testing.T, w *world) bool {
-	remote, ok := w.docker.(*client.Client)
+	remote, ok := w.docker.(interface{ DaemonHost() string })
 	return !ok || strings.HasPrefix(remote.DaemonHost(), "unix://")
+}
+
+// isHost tells whether this is root on the engine's host.
+func isHost(t *testing.T, w *world) bool {
+	_, remote := w.docker.(interface{ DaemonHost() string })
+	return remote && localFiles(t, w) && os.Geteuid() == 0 && runtime.GOOS == "linux"
 }
 
 func notPodman(t *testing.T, w *world) bool { return !w.isPodman(t) }
@@ -127,7 +198,12 @@ func (w *world) isPodman(t *testing.T) bool {
 
 func (w *world) features(t *testing.T) dockpod.Features {
 	t.Helper()
+	return w.info(t).Features
+}
+
+func (w *world) info(t *testing.T) dockpod.Info {
+	t.Helper()
 	info, err := w.rt.Info(t.Context())
 	must(t, err)
-	return info.Features
+	return info
 }

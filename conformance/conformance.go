@@ -53,6 +53,13 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 		{"Security", securityCases},
 		{"Image", imageCases},
 		{"Log", logCases},
+		{"Probe", probeCases},
+		{"Stats", statsCases},
+		{"GC", gcCases},
+		{"Exec", execCases},
+		{"Watch", watchCases},
+		{"LogFile", logFileCases},
+		{"LogRead", logReadCases},
 		{"Engine", engineCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -89,6 +96,16 @@ func onFake(p *fake.Process) int {
 		Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr, Signals: p.Signals, Done: p.Done(),
 		Listen: func(s string) (net.Listener, error) { return p.Listen(port(s)) },
 		Dial:   func(s string) (net.Conn, error) { return p.Dial(port(s)) },
+		Use: func(anon, file int64) (func(), error) {
+			p.SetUsage(fake.Usage{Cores: 0.001, Anon: anon, InactiveFile: file, Writes: 1 << 20, WritableLayer: file})
+			return func() {}, nil
+		},
+		Size: p.TerminalSize,
+		Spawn: func(args ...string) (func() int, error) {
+			child := *p
+			child.Args = append([]string{p.Args[0]}, args...)
+			return func() int { return onFake(&child) }, nil
+		},
 	})
 }
 

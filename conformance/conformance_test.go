@@ -12,6 +12,7 @@ import (
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/conformance"
 	"github.com/dockpod/dockpod/fake"
+	"github.com/dockpod/dockpod/internal/lean"
 )
 
 func TestFake(t *testing.T) {
@@ -42,7 +43,8 @@ func TestEngine(t *testing.T) {
 	}
 }
 
-func dial(t *testing.T, host string) *client.Client {
+// dial returns the client that dockpod.Connect works with.
+func dial(t *testing.T, host string) *lean.Client {
 	t.Helper()
 	opts := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
 	if host != "" {
@@ -61,5 +63,5 @@ func dial(t *testing.T, host string) *client.Client {
 		}
 		t.Skipf("no engine, so the suite did not run on one: %v", err)
 	}
-	return docker
+	return lean.Wrap(docker)
 }

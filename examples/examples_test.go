@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(bin)
-		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent")
+		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent", "./top", "./watch")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 			return 1
@@ -105,11 +106,20 @@ func TestOnTheFake(t *testing.T) {
 		{"quickstart", nil},
 		{"harness", nil},
 		{"agent", []string{"-once"}},
+		{"top", []string{"-once", "-interval", "500ms", "-containers"}},
 	} {
 		t.Run(test.example, func(t *testing.T) {
 			golden(t, test.example, run(t, test.example, append(test.args, "-engine", "fake://")...))
 		})
 	}
+}
+
+// What watch tells of its demo is the same each time; of two containers that
+// end together either may be the first.
+func TestWatchOnTheFake(t *testing.T) {
+	lines := strings.SplitAfter(run(t, "watch", "-engine", "fake://"), "\n")
+	slices.Sort(lines)
+	golden(t, "watch", strings.Join(lines, ""))
 }
 
 // Without an engine and without -engine, an example takes the fake and says so.
@@ -132,6 +142,8 @@ func TestRefusals(t *testing.T) {
 		{"the engine that was asked for does not answer", "quickstart", []string{"-engine", "unix://" + filepath.Join(t.TempDir(), "none.sock")}, 1},
 		{"no engine's endpoint", "quickstart", []string{"-engine", "docker"}, 1},
 		{"an argument", "quickstart", []string{"now"}, 2},
+		{"an interval that costs more than it tells", "top", []string{"-engine", "fake://", "-interval", "1ms"}, 2},
+		{"no engine to look at", "top", []string{"-engine", "unix://" + filepath.Join(t.TempDir(), "none.sock")}, 1},
 		{"no such folder", "agent", []string{"-engine", "fake://", "-manifests", filepath.Join(t.TempDir(), "none")}, 1},
 		{"an agent that would take a kubelet's pods for its own", "agent", []string{"-engine", "fake://", "-owner", ""}, 1},
 	} {

@@ -44,7 +44,9 @@ type ctr struct {
 	err      string
 	started  time.Time // zero: never
 	finished time.Time
-	health   bool // a check is configured and has not run
+	health   bool // a check is configured
+
+	healthStatus string // what SetHealth said in this run; empty: starting
 
 	net      attachment
 	logPath  string
@@ -55,6 +57,8 @@ type ctr struct {
 	execs    map[string]*execution // that have not ended
 	allExecs []string              // IDs of all that were made
 	size     container.ResizeOptions
+	meter    meter
+	metered  bool // a test said what it uses
 
 	exit    *event // the next exit; replaced at each
 	removed *event
@@ -206,10 +210,7 @@ func (d *Docker) inspect(c *ctr) container.InspectResponse {
 		r.ResolvConfPath, r.HostnamePath, r.HostsPath = dir+"/resolv.conf", dir+"/hostname", dir+"/hosts"
 	}
 	if c.health {
-		r.State.Health = &container.Health{Status: container.Starting, Log: []*container.HealthcheckResult{}}
-		if !c.running {
-			r.State.Health.Status = container.Unhealthy
-		}
+		r.State.Health = &container.Health{Status: c.healthState(), Log: []*container.HealthcheckResult{}}
 	}
 	// Both are our own encoding of these very types.
 	_ = json.Unmarshal(c.cfgJSON, r.Config)
@@ -261,7 +262,7 @@ func (c *ctr) status(now time.Time) string {
 	case c.running && c.paused:
 		return "Up " + age(now.Sub(c.started)) + " (Paused)"
 	case c.running && c.health:
-		return "Up " + age(now.Sub(c.started)) + " (health: starting)"
+		return "Up " + age(now.Sub(c.started)) + " (" + c.healthText() + ")"
 	case c.running:
 		return "Up " + age(now.Sub(c.started))
 	case c.removing:

@@ -170,6 +170,7 @@ func (d *Docker) create(r *createRequest) (container.CreateResponse, error) {
 	}
 	c.freeze()
 	d.addContainer(c)
+	d.containerEvent(c, "create")
 	if r.warnings == nil {
 		r.warnings = []string{}
 	}

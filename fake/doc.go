@@ -20,7 +20,7 @@
 //
 // Three kinds of things make a test: the interface that the program under test
 // calls; the verbs of the world, which make happen what happens to an engine
-// ([Docker.AddImage], [Docker.Exit], [Docker.OOMKill], [Docker.PhantomName] …);
+// ([Docker.AddImage], [Docker.Exit], [Docker.OOMKill], [Docker.SetUsage] …);
 // and faults, which make calls fail, hang, or succeed without an answer
 // ([Docker.Before], [Docker.After]). Verbs panic if they name a container that
 // is not there: then the test is wrong.
@@ -30,7 +30,7 @@
 // What a container runs is a Go function that [Docker.HandleFunc] registers for
 // a path. It has arguments, an environment, standard streams, signals, and the
 // localhost that the containers of a pod share, so that two of them can talk.
-// An exec runs the same functions. A container whose command has no function
+// An exec runs the same functions; on a terminal it is told its size. A container whose command has no function
 // runs until it is stopped or ended by a verb, and costs no goroutine.
 //
 // # Files
@@ -55,16 +55,17 @@
 //
 // # What it does not do
 //
-//   - Events, statistics, renaming, committing, building, copying files.
-//   - Restart policies are kept and shown, not followed; health checks stay at
-//     "starting"; limits are checked and shown, not enforced.
+//   - Committing, building, copying files.
+//   - Restart policies are kept and shown, not followed; health checks come out
+//     by [Docker.SetHealth] alone; limits are checked and shown, not enforced.
 //   - Users, capabilities and security options are checked as Docker checks
 //     them, and shown; a process is held to none of them.
 //   - Networks are addresses and ports on paper. Only the localhost of a pod
 //     carries bytes. An address to publish at that the host does not have is
 //     accepted.
 //   - Volumes are names; mounts carry no files into a [Process].
-//   - Log files are not rotated; drivers that send logs elsewhere keep them here.
+//   - Only the log of json-file has a bound; its files are compressed at once.
+//     Drivers that send logs elsewhere keep them here.
 //   - A process writes at its own pace and is never out of order: Docker 20.10
 //     may lose the last unfinished line of a followed log, and may swap lines of
 //     the two streams.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 )
@@ -40,6 +41,12 @@ type Docker struct {
 	// made, and the answer is lost.
 	After Fault
 
+	// Deliver, if set, is asked how often and how late an event reaches a
+	// reader: (1, 0) is once and at once, (0, 0) never. Later ones overtake
+	// those that are late. It must not use the engine. The history keeps
+	// every event once.
+	Deliver func(events.Message) (copies int, delay time.Duration)
+
 	// Root, if not empty, is a directory where the engine keeps
 	// containers/<id>/<id>-json.log in Docker's json-file format, so that
 	// LogPath can be linked to and read. Without it LogPath names a file
@@ -64,6 +71,10 @@ type Docker struct {
 	// CgroupDriver is what Info reports: "cgroupfs" if empty, or "systemd",
 	// where a cgroup parent has to be a slice.
 	CgroupDriver string
+
+	// CgroupVersion is what Info reports and how statistics are shaped: "1" if
+	// empty, or "2".
+	CgroupVersion string
 
 	// Security is what Info reports of the kernel's: "seccomp", "apparmor",
 	// "selinux", "rootless", "userns". Nil is seccomp alone. It changes
@@ -101,6 +112,7 @@ type Docker struct {
 	absent        map[string]bool
 	startFailures []startFailure
 	programs      map[string]Program
+	events        eventLog
 
 	running sync.WaitGroup // goroutines of processes and streams
 	down    chan struct{}  // closed by Close
@@ -295,9 +307,9 @@ func (d *Docker) Info(ctx context.Context) (system.Info, error) {
 			MemoryLimit: !d.lacks("memory"), SwapLimit: !d.lacks("swap"), KernelMemory: true, KernelMemoryTCP: true,
 			CPUCfsPeriod: !d.lacks("cpu quota"), CPUCfsQuota: !d.lacks("cpu quota"),
 			CPUShares: !d.lacks("cpu shares"), CPUSet: !d.lacks("cpuset"), PidsLimit: !d.lacks("pids"), IPv4Forwarding: true, OomKillDisable: true,
-			SystemTime: d.now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: cmp.Or(d.CgroupDriver, "cgroupfs"), CgroupVersion: "1",
+			SystemTime: d.now().Format(time.RFC3339Nano), LoggingDriver: "json-file", CgroupDriver: cmp.Or(d.CgroupDriver, "cgroupfs"), CgroupVersion: cmp.Or(d.CgroupVersion, "1"),
 			KernelVersion: kernel, OperatingSystem: "Debian GNU/Linux 11 (bullseye)", OSVersion: "11", OSType: "linux", Architecture: "x86_64",
-			IndexServerAddress: "https://index.docker.io/v1/", NCPU: cpus, MemTotal: 8 << 30, DockerRootDir: d.root(), Labels: []string{},
+			IndexServerAddress: "https://index.docker.io/v1/", NCPU: cpus, MemTotal: memory, DockerRootDir: d.root(), Labels: []string{},
 			ServerVersion: engineVersion, DefaultRuntime: "runc", InitBinary: "docker-init",
 			Runtimes:        map[string]system.RuntimeWithStatus{},
 			SecurityOptions: d.securityOptions(),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"path"
 	"regexp"
 	"strings"
@@ -25,6 +26,7 @@ type execution struct {
 	code    int
 	pid     int
 	size    container.ResizeOptions
+	sizes   []container.ResizeOptions // all that were set
 	task    *task
 	ready   chan struct{} // closed when it starts
 	done    *event
@@ -42,6 +44,11 @@ func (d *Docker) ContainerExecCreate(ctx context.Context, containerID string, o 
 		if !keysOK(o.DetachKeys) {
 			return none, Internal("Invalid escape keys (%s) provided", o.DetachKeys)
 		}
+		if d.has(execSince28) {
+			if err := c.image.checkUser(cmp.Or(o.User, c.cfg.User)); err != nil {
+				return none, Invalid("%s", err)
+			}
+		}
 		x := &execution{id: d.newID("exec"), c: c, ready: make(chan struct{}), done: newEvent()}
 		if err := recode(o, &x.opts); err != nil {
 			return none, err
@@ -49,8 +56,15 @@ func (d *Docker) ContainerExecCreate(ctx context.Context, containerID string, o 
 		d.execs[x.id] = x
 		c.execs[x.id] = x
 		c.allExecs = append(c.allExecs, x.id)
+		d.containerEvent(c, "exec_create: "+strings.Join(o.Cmd, " "), "execID", x.id)
 		return container.ExecCreateResponse{ID: x.id}, nil
 	})
+}
+
+// resized records the size of a terminal.
+func (x *execution) resized(size container.ResizeOptions) {
+	x.size = size
+	x.sizes = append(x.sizes, size)
 }
 
 func execable(c *ctr) error {
@@ -62,6 +76,11 @@ func execable(c *ctr) error {
 	}
 	return nil
 }
+
+// execSince28 is the API version of Docker 28.5, whose execs differ from those
+// of 20.10 in two points: an unknown user is refused at the creation, and the
+// exit code of a missing command is 127.
+const execSince28 = "1.51"
 
 // ContainerExecStart starts an exec. With Detach it returns what went wrong.
 // Without, it returns nil even if the command could not be run, because the
@@ -138,6 +157,7 @@ func (d *Docker) execStart(x *execution, to *conn, o container.ExecStartOptions)
 	x.started = true
 	close(x.ready)
 	c := x.c
+	d.containerEvent(c, "exec_start: "+strings.Join(x.opts.Cmd, " "), "execID", x.id)
 	t := d.newTask(c, x.opts.Cmd, cmp.Or(x.opts.User, c.cfg.User), x.opts.Tty, x.opts.Env)
 	t.exec, t.stdin = x, nil
 	t.console = newConsole(d, x.opts.Tty, nil)
@@ -145,7 +165,7 @@ func (d *Docker) execStart(x *execution, to *conn, o container.ExecStartOptions)
 	if d.has("1.42") {
 		for _, size := range []*[2]uint{x.opts.ConsoleSize, o.ConsoleSize} {
 			if size != nil {
-				x.size = container.ResizeOptions{Height: size[0], Width: size[1]}
+				x.resized(container.ResizeOptions{Height: size[0], Width: size[1]})
 			}
 		}
 	}
@@ -171,7 +191,10 @@ func (d *Docker) execStart(x *execution, to *conn, o container.ExecStartOptions)
 		}
 	}
 	if reason, code := d.resolve(t, t.dir); code != 0 {
-		return fail(126, Invalid("OCI runtime exec failed: exec failed: unable to start container process: %s: unknown", reason))
+		if !d.has(execSince28) {
+			code = 126
+		}
+		return fail(code, Invalid("OCI runtime exec failed: exec failed: unable to start container process: %s: unknown", reason))
 	}
 	x.running, x.pid = true, d.newPid()
 	if to != nil {
@@ -215,6 +238,9 @@ func (d *Docker) execEnded(x *execution, code int) {
 		return
 	}
 	x.running, x.code = false, code
+	if x.pid != 0 {
+		d.containerEvent(x.c, "exec_die", "execID", x.id, "exitCode", decimal(code))
+	}
 	x.task.end()
 	x.task.console.end()
 	if x.task.stdin != nil {
@@ -262,7 +288,7 @@ func (d *Docker) ContainerExecResize(ctx context.Context, execID string, o conta
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if x.running {
-			x.size = o
+			x.resized(o)
 			x.task.receive(signals["WINCH"])
 		}
 		return nil
@@ -292,6 +318,7 @@ func (d *Docker) ContainerAttach(ctx context.Context, containerID string, o cont
 			return none, unclassified("unable to upgrade to tcp, received %d", statusOf(err))
 		}
 		here, there := newConn("attach " + c.id[:12])
+		d.containerEvent(c, "attach")
 		d.attach(c, there, o)
 		return types.NewHijackedResponse(here, ""), nil
 	})
@@ -299,7 +326,7 @@ func (d *Docker) ContainerAttach(ctx context.Context, containerID string, o cont
 
 func (d *Docker) attach(c *ctr, to *conn, o container.AttachOptions) {
 	if o.Logs && c.logs.readable() {
-		records, _, _ := c.logs.from(0)
+		records, _, _, _ := c.logs.from(0)
 		for _, r := range records {
 			if r.stream == Stdout && !o.Stdout || r.stream == Stderr && !o.Stderr {
 				continue
@@ -419,3 +446,52 @@ func keysOK(keys string) bool {
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", s) }
+
+// ContainerExecKill sends a signal to the process of an exec, which Docker
+// has no call for. It is how a Runtime kills one that took too long.
+func (d *Docker) ContainerExecKill(ctx context.Context, execID, signal string) error {
+	return do0(ctx, d, OpContainerExecKill, execID, func() error {
+		n, err := signalNumber(signal)
+		if err != nil {
+			return err
+		}
+		d.lock()
+		defer d.mu.Unlock()
+		x, ok := d.execs[execID]
+		switch {
+		case !ok:
+			return NotFound("exec", execID)
+		case !x.running:
+			return Conflict("Exec %s is not running", execID)
+		case n == sigKILL:
+			d.execEnded(x, 128+sigKILL)
+			return nil
+		}
+		if code, ends := x.task.receive(n); ends {
+			d.execEnded(x, code)
+		}
+		return nil
+	})
+}
+
+// ContainerDial connects to a port of the localhost in a container's network
+// namespace, where a [Process] listens. Docker has no such call. Without a
+// listener the error is syscall.ECONNREFUSED.
+func (d *Docker) ContainerDial(ctx context.Context, containerID string, port int) (net.Conn, error) {
+	return do(ctx, d, OpContainerDial, containerID, func() (net.Conn, error) {
+		d.lock()
+		c, err := d.find(containerID)
+		var lo *loopback
+		if err == nil {
+			lo = c.net.lo
+			if !c.running {
+				err = Conflict("Container %s is not running", c.id)
+			}
+		}
+		d.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		return lo.dial(ctx, port, d.down)
+	})
+}

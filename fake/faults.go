@@ -26,11 +26,14 @@ const (
 	OpContainerPause       Op = "ContainerPause"
 	OpContainerUnpause     Op = "ContainerUnpause"
 	OpContainerUpdate      Op = "ContainerUpdate"
+	OpContainerRename      Op = "ContainerRename"
 	OpContainerExecCreate  Op = "ContainerExecCreate"
 	OpContainerExecStart   Op = "ContainerExecStart"
 	OpContainerExecAttach  Op = "ContainerExecAttach"
 	OpContainerExecInspect Op = "ContainerExecInspect"
 	OpContainerExecResize  Op = "ContainerExecResize"
+	OpContainerExecKill    Op = "ContainerExecKill"
+	OpContainerDial        Op = "ContainerDial"
 	OpImageInspect         Op = "ImageInspect"
 	OpImageList            Op = "ImageList"
 	OpImagePull            Op = "ImagePull"
@@ -41,6 +44,7 @@ const (
 	OpPing                 Op = "Ping"
 	OpInfo                 Op = "Info"
 	OpServerVersion        Op = "ServerVersion"
+	OpEvents               Op = "Events"
 )
 
 // Fault is what [Docker] calls around an operation. A non-nil error becomes

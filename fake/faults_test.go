@@ -175,6 +175,8 @@ func TestEveryMethodHasItsOp(t *testing.T) {
 		fake.OpContainerExecStart:   {"x", func() error { return d.ContainerExecStart(ctx, "x", container.ExecStartOptions{}) }},
 		fake.OpContainerExecAttach:  {"x", func() error { _, err := d.ContainerExecAttach(ctx, "x", container.ExecAttachOptions{}); return err }},
 		fake.OpContainerExecInspect: {"x", func() error { _, err := d.ContainerExecInspect(ctx, "x"); return err }},
+		fake.OpContainerExecKill:    {"x", func() error { return d.ContainerExecKill(ctx, "x", "SIGKILL") }},
+		fake.OpContainerDial:        {"x", func() error { _, err := d.ContainerDial(ctx, "x", 80); return err }},
 		fake.OpContainerExecResize:  {"x", func() error { return d.ContainerExecResize(ctx, "x", container.ResizeOptions{}) }},
 		fake.OpImageInspect:         {"i", func() error { _, err := d.ImageInspect(ctx, "i"); return err }},
 		fake.OpImageList:            {"", func() error { _, err := d.ImageList(ctx, image.ListOptions{}); return err }},

@@ -405,6 +405,7 @@ func (d *Docker) removeImage(i *img, ref string, force bool) ([]image.DeleteResp
 	var out []image.DeleteResponse
 	untag := func(r reference.Named) {
 		d.unbind(r)
+		d.imageEvent(i, "untag", i.id, i.id)
 		out = append(out, image.DeleteResponse{Untagged: reference.FamiliarString(normal(r))})
 	}
 	user := func(running bool) (first *ctr) {
@@ -474,6 +475,7 @@ func (d *Docker) removeImage(i *img, ref string, force bool) ([]image.DeleteResp
 		untag(r)
 	}
 	delete(d.images, i.id)
+	d.imageEvent(i, "delete", i.id, i.id)
 	out = append(out, image.DeleteResponse{Deleted: i.id})
 	used := d.usedLayers()
 	for _, chain := range slices.Backward(i.chain()) {

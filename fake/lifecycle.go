@@ -72,7 +72,10 @@ func (d *Docker) start(c *ctr) error {
 	c.pid = d.newPid()
 	c.started = d.now().UTC()
 	c.health = c.cfg.Healthcheck != nil && len(c.cfg.Healthcheck.Test) > 0 && c.cfg.Healthcheck.Test[0] != "NONE"
+	d.meterStart(c)
+	c.healthStatus = ""
 	c.main = t
+	d.containerEvent(c, "start")
 	d.run(t)
 	return nil
 }
@@ -105,9 +108,9 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if err := sharesInKernel(c.hc.CPUShares); err != nil {
 		return inRuntime("unable to start container process: error during container init: error setting cgroup config for procHooks process: %v", err)
 	}
-	noSeccomp, err := loadSeccomp(c.hc)
-	if err != nil {
-		return before(err)
+	late, early := loadSeccomp(c.hc)
+	if early != nil {
+		return before(early)
 	}
 	if err := d.makeSources(c); err != nil {
 		return before(err)
@@ -115,7 +118,7 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if c.logs.driver == "journald" {
 		return before(Internal("failed to initialize logging driver: journald is not enabled on this host"))
 	}
-	if reason := cmp.Or(checkSysctls(c.hc), noSeccomp); reason != "" {
+	if reason := cmp.Or(checkSysctls(c.hc), late); reason != "" {
 		return inRuntime("%s", reason)
 	}
 	for _, u := range c.hc.Ulimits {
@@ -131,7 +134,7 @@ func (d *Docker) launch(c *ctr) (*task, *startError) {
 	if d.Root != "" {
 		file = d.logPath(c)
 	}
-	if err := c.logs.begin(file); err != nil {
+	if err := c.logs.begin(file, c.hc.LogConfig.Config); err != nil {
 		return before(Internal("failed to initialize logging driver: %v", err))
 	}
 	return t, nil
@@ -195,6 +198,10 @@ func (d *Docker) exited(c *ctr, code int) {
 		d.execEnded(x, 128+sigKILL)
 	}
 	d.disconnect(c)
+	if c.oom {
+		d.containerEvent(c, "oom")
+	}
+	d.containerEvent(c, "die", "exitCode", decimal(code))
 	c.logs.end(d.now())
 	c.console.end()
 	if c.stdin != nil {
@@ -242,7 +249,9 @@ func (c *ctr) freezeOutput(yes bool) {
 
 // thaw lets a paused container go on.
 func (d *Docker) thaw(c *ctr) {
+	d.countOn(c)
 	c.paused = false
+	d.containerEvent(c, "unpause")
 	c.freezeOutput(false)
 	t := c.main
 	pending := t.pending
@@ -254,6 +263,9 @@ func (d *Docker) thaw(c *ctr) {
 
 // send is a kill request: the signal that stops a container thaws it too.
 func (d *Docker) send(c *ctr, n int) {
+	if c.running {
+		d.containerEvent(c, "kill", "signal", decimal(n))
+	}
 	if n == sigKILL {
 		if c.main != nil && c.main.unkillable {
 			return
@@ -373,9 +385,28 @@ func (d *Docker) ContainerStop(ctx context.Context, containerID string, o contai
 		if c.running && grace > 0 {
 			d.spawn(func() { d.killAfter(c, event, grace) })
 		}
+		if !c.running {
+			d.containerEvent(c, "stop")
+			d.mu.Unlock()
+			return nil
+		}
+		stopped := newEvent()
+		d.spawn(func() { d.tellStop(c, event, stopped) })
 		d.mu.Unlock()
-		return d.await(ctx, OpContainerStop, event)
+		return d.await(ctx, OpContainerStop, stopped)
 	})
+}
+
+// tellStop tells that a stop is done, after its container has ended.
+func (d *Docker) tellStop(c *ctr, e, stopped *event) {
+	select {
+	case <-e.done:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.containerEvent(c, "stop")
+		stopped.happen(e.code)
+	case <-d.down:
+	}
 }
 
 // killAfter kills a container that has not ended by then.
@@ -404,7 +435,9 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 		case c.paused:
 			return none, Conflict("Container %s is already paused", c.id)
 		}
+		d.countOn(c)
 		c.paused = true
+		d.containerEvent(c, "pause")
 		c.freezeOutput(true)
 		return none, nil
 	})
@@ -508,6 +541,7 @@ func (d *Docker) forget(c *ctr) {
 		delete(d.execs, id)
 	}
 	c.console.end()
+	d.containerEvent(c, "destroy")
 	if d.Root != "" {
 		_ = os.RemoveAll(filepath.Join(d.Root, "containers", c.id))
 	}
@@ -559,6 +593,7 @@ func (d *Docker) ContainerResize(ctx context.Context, containerID string, o cont
 			return none, Conflict("Container %s is not running", c.id)
 		}
 		c.size = o
+		d.containerEvent(c, "resize", "height", decimal(int(o.Height)), "width", decimal(int(o.Width)))
 		d.signal(c, signals["WINCH"])
 		return none, nil
 	})
@@ -585,6 +620,7 @@ func (d *Docker) ContainerUpdate(ctx context.Context, containerID string, u cont
 			return none, Internal("Cannot update container %s: runc did not terminate successfully: exit status 1: %v\n: unknown", c.id, err)
 		}
 		c.freeze()
+		d.containerEvent(c, "update")
 		return container.UpdateResponse{Warnings: warnings}, nil
 	})
 }

@@ -261,8 +261,18 @@ func (c *ctr) healthState() string {
 	switch {
 	case !c.health:
 		return container.NoHealthcheck
-	case c.running:
-		return container.Starting
+	case !c.running:
+		return container.Unhealthy
+	case c.healthStatus != "":
+		return c.healthStatus
 	}
-	return container.Unhealthy
+	return container.Starting
+}
+
+// healthText is what a list says of the health of what runs.
+func (c *ctr) healthText() string {
+	if c.healthStatus == "" {
+		return "health: starting"
+	}
+	return c.healthStatus
 }

@@ -90,6 +90,7 @@ func (d *Docker) ImageLoad(ctx context.Context, input io.Reader, _ ...client.Ima
 				d.bind(i, tag)
 				out = append(out, streamMessage{"Loaded image: " + name + "\n"})
 			}
+			d.imageEvent(i, "load", i.id, i.id)
 			if len(a.tags) == 0 {
 				out = append(out, streamMessage{"Loaded image ID: " + i.id + "\n"})
 			}

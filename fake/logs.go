@@ -2,14 +2,17 @@ package fake
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,16 +53,78 @@ type logBuffer struct {
 	driver string
 
 	mu      sync.Mutex
-	records []record
-	rest    [3][]byte    // by stream: what is not yet a line
-	since   [3]time.Time // by stream: time of the first piece of that line
-	live    bool         // the container runs
-	wake    chan struct{}
-	path    string   // of the file; empty without Docker.Root and before the first run
-	file    *os.File // open while the container runs
+	records []record // those of the files that are kept
+	dropped int      // how many were before them
+	files   []int    // by file, the newest last: how many records it has
+	size    int64    // of the newest file
+	logRotation
+	rest  [3][]byte    // by stream: what is not yet a line
+	since [3]time.Time // by stream: time of the first piece of that line
+	live  bool         // the container runs
+	wake  chan struct{}
+	path  string   // of the file; empty without Docker.Root and before the first run
+	file  *os.File // open while the container runs
 }
 
-func newLogBuffer(driver string) *logBuffer { return &logBuffer{driver: driver} }
+func newLogBuffer(driver string) *logBuffer { return &logBuffer{driver: driver, files: []int{0}} }
+
+// logRotation is what a json-file log is bounded by. The zero value is no
+// bound.
+type logRotation struct {
+	maxSize  int64 // of a file that is full
+	maxFiles int
+	compress bool
+}
+
+// parseLogRotation reads the options as the driver does when a container is
+// started.
+func parseLogRotation(o map[string]string) (r logRotation, err error) {
+	r.maxFiles = 1
+	if v, ok := o["max-size"]; ok {
+		if r.maxSize, err = parseSize(v); err != nil {
+			return r, err
+		}
+		if r.maxSize <= 0 {
+			return r, errors.New("max-size must be a positive number")
+		}
+	}
+	if v, ok := o["max-file"]; ok {
+		if r.maxFiles, err = strconv.Atoi(v); err != nil {
+			return r, err
+		}
+		if r.maxFiles < 1 {
+			return r, errors.New("max-file cannot be less than 1")
+		}
+	}
+	if v, ok := o["compress"]; ok {
+		if r.compress, err = strconv.ParseBool(v); err != nil {
+			return r, err
+		}
+		if r.compress && (r.maxFiles == 1 || r.maxSize == 0) {
+			return r, errors.New("compress cannot be true when max-file is less than 2 or max-size is not set")
+		}
+	}
+	return r, nil
+}
+
+// parseSize reads "20k": a number and a decimal unit.
+func parseSize(s string) (int64, error) {
+	number, unit := strings.ToLower(s), int64(1)
+	number = strings.TrimSuffix(number, "b")
+	for i, suffix := range "kmgtp" {
+		if n, ok := strings.CutSuffix(number, string(suffix)); ok {
+			number = n
+			for range i + 1 {
+				unit *= 1000
+			}
+		}
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil {
+		return 0, fmt.Errorf("invalid size: '%s'", s)
+	}
+	return int64(n * float64(unit)), nil
+}
 
 // readable tells whether logs can be read back.
 func (l *logBuffer) readable() bool { return l.driver != "none" }
@@ -72,9 +137,15 @@ func (l *logBuffer) change() {
 }
 
 // begin starts a run. path is where the file goes; empty for none.
-func (l *logBuffer) begin(path string) error {
+func (l *logBuffer) begin(path string, options map[string]string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.driver == "json-file" {
+		var err error
+		if l.logRotation, err = parseLogRotation(options); err != nil {
+			return err
+		}
+	}
 	if path != "" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o710); err != nil {
 			return err
@@ -115,7 +186,7 @@ func (l *logBuffer) write(now time.Time, s Stream, b []byte) {
 	rest := append(l.rest[s], b...)
 	for len(rest) > 0 {
 		n := bytes.IndexByte(rest, '\n') + 1
-		piece := n == 0 || n-1 > maxRecord
+		piece := n == 0 || n > maxRecord // a newline that does not fit is a record of its own
 		if piece && len(rest) < maxRecord {
 			break
 		}
@@ -140,40 +211,105 @@ func (l *logBuffer) add(now time.Time, s Stream, text string) {
 		now = l.since[s]
 	}
 	r := record{now.UTC(), s, text}
+	line, err := json.Marshal(struct {
+		Log    string    `json:"log"`
+		Stream string    `json:"stream"`
+		Time   time.Time `json:"time"`
+	}{r.text, s.String(), r.at})
+	if err != nil {
+		return
+	}
+	if l.maxSize > 0 && l.size >= l.maxSize {
+		l.rotate()
+	}
+	l.size += int64(len(line)) + 1
 	if l.readable() {
 		l.records = append(l.records, r)
+		l.files[len(l.files)-1]++
 	}
 	if l.path == "" {
 		return
 	}
 	f := l.file
 	if f == nil {
-		var err error
 		if f, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640); err != nil {
 			return
 		}
 		defer f.Close()
 	}
-	line, err := json.Marshal(struct {
-		Log    string    `json:"log"`
-		Stream string    `json:"stream"`
-		Time   time.Time `json:"time"`
-	}{r.text, s.String(), r.at})
-	if err == nil {
-		// A full disk loses log lines and stops nothing, as in the engine.
-		_, _ = f.Write(append(line, '\n'))
+	// A full disk loses log lines and stops nothing, as in the engine.
+	_, _ = f.Write(append(line, '\n'))
+}
+
+// rotate begins a new file, and drops the oldest if there are too many.
+func (l *logBuffer) rotate() {
+	l.size = 0
+	l.files = append(l.files, 0)
+	for len(l.files) > l.maxFiles {
+		n := l.files[0]
+		l.records, l.dropped, l.files = l.records[n:], l.dropped+n, l.files[1:]
+	}
+	if l.path == "" {
+		return
+	}
+	open := l.file != nil
+	if open {
+		l.file.Close()
+		l.file = nil
+	}
+	suffix := ""
+	if l.compress {
+		suffix = ".gz"
+	}
+	name := func(i int) string { return fmt.Sprintf("%s.%d%s", l.path, i, suffix) }
+	if l.maxFiles == 1 {
+		_ = os.Truncate(l.path, 0)
+	} else {
+		_ = os.Remove(name(l.maxFiles - 1))
+		for i := l.maxFiles - 1; i > 1; i-- {
+			_ = os.Rename(name(i-1), name(i))
+		}
+		_ = os.Rename(l.path, l.path+".1")
+		if l.compress {
+			compressFile(l.path + ".1")
+		}
+	}
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	switch {
+	case err != nil:
+	case open:
+		l.file = f
+	default:
+		f.Close()
 	}
 }
 
-// from returns the records from index i on, whether more may come, and a
-// channel that tells when to look again.
-func (l *logBuffer) from(i int) (records []record, live bool, wake <-chan struct{}) {
+// compressFile puts name.gz in the place of a file. What fails leaves it.
+func compressFile(name string) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write(text) // to memory
+	_ = z.Close()
+	if os.WriteFile(name+".gz", b.Bytes(), 0o640) == nil {
+		_ = os.Remove(name)
+	}
+}
+
+// from returns the records from the i-th on, of those that are kept, the index
+// of the one after them, whether more may come, and a channel that tells when
+// to look again.
+func (l *logBuffer) from(i int) (records []record, next int, live bool, wake <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.wake == nil {
 		l.wake = make(chan struct{})
 	}
-	return l.records[min(i, len(l.records)):], l.live, l.wake
+	i = max(0, i-l.dropped)
+	return l.records[min(i, len(l.records)):], l.dropped + len(l.records), l.live, l.wake
 }
 
 // ContainerLogs returns the log as a stream: as it is if the container has a
@@ -215,9 +351,8 @@ func (d *Docker) ContainerLogs(ctx context.Context, containerID string, o contai
 		if n, err := strconv.Atoi(o.Tail); err == nil && n >= 0 {
 			q.tail = n
 		}
-		records, _, _ := c.logs.from(0)
-		if q.tail >= 0 {
-			q.next = max(0, len(records)-q.tail)
+		if _, end, _, _ := c.logs.from(0); q.tail >= 0 {
+			q.next = max(0, end-q.tail)
 		}
 		return &q, nil
 	})
@@ -275,8 +410,8 @@ func (q *logQuery) Read(b []byte) (int, error) {
 		if err := q.ctx.Err(); err != nil {
 			return 0, err
 		}
-		records, live, wake := q.log.from(q.next)
-		q.next += len(records)
+		records, next, live, wake := q.log.from(q.next)
+		q.next = max(q.next, next)
 		for _, r := range records {
 			q.put(r)
 		}

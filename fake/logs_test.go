@@ -3,11 +3,13 @@ package fake_test
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -252,5 +254,76 @@ func TestLogFile(t *testing.T) {
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the log outlives its container: %v", err)
+	}
+}
+
+func TestLogRotation(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options map[string]string
+		files   []string // by suffix, what of each is left
+		api     string
+	}{
+		{"no bound", nil, []string{"", "0 1 2 3 4 5 6 7 8 9"}, "0 1 2 3 4 5 6 7 8 9"},
+		{"one file", map[string]string{"max-size": "200"}, []string{"", "9"}, "9"},
+		{"three files", map[string]string{"max-size": "0.2k", "max-file": "3"}, []string{"", "9", ".1", "6 7 8", ".2", "3 4 5"}, "3 4 5 6 7 8 9"},
+		{"compressed", map[string]string{"max-size": "200b", "max-file": "2", "compress": "true"}, []string{"", "9", ".1.gz", "6 7 8"}, "6 7 8 9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &fake.Docker{Root: t.TempDir(), Now: func() time.Time { return time.Date(2024, 1, 2, 3, 4, 5, 6, time.UTC) }}
+			t.Cleanup(func() { d.Close() })
+			d.AddImage("app:1")
+			id := create(t, d, "w1", config{}, &host{LogConfig: container.LogConfig{Type: "json-file", Config: tt.options}})
+			start(t, d, id)
+			for i := range 10 { // 73 bytes each
+				d.WriteLog(id, fake.Stdout, fmt.Sprint(i))
+			}
+			path := inspect(t, d, id).LogPath
+			left, err := os.ReadDir(filepath.Dir(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(left) != len(tt.files)/2 {
+				t.Errorf("%d files: %v", len(left), left)
+			}
+			for i := 0; i < len(tt.files); i += 2 {
+				f, err := os.Open(path + tt.files[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				var src io.Reader = f
+				if strings.HasSuffix(tt.files[i], ".gz") {
+					if src, err = gzip.NewReader(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var got []string
+				for dec := json.NewDecoder(src); ; {
+					var l struct{ Log string }
+					if dec.Decode(&l) != nil {
+						break
+					}
+					got = append(got, strings.TrimSpace(l.Log))
+				}
+				if s := strings.Join(got, " "); s != tt.files[i+1] {
+					t.Errorf("file %q has %q", tt.files[i], s)
+				}
+			}
+			if out, _ := readLogs(t, d, id, container.LogsOptions{ShowStdout: true}); strings.Join(strings.Fields(out), " ") != tt.api {
+				t.Errorf("the API gives %q", out)
+			}
+		})
+	}
+	d := newEngine(t)
+	for text, options := range map[string]map[string]string{
+		"invalid size: 'x'":                  {"max-size": "x"},
+		"max-size must be a positive number": {"max-size": "0"},
+		"max-file cannot be less than 1":     {"max-file": "0"},
+		"compress cannot be true when max-file is less than 2 or max-size is not set": {"compress": "true"},
+	} {
+		id := create(t, d, "", config{}, &host{LogConfig: container.LogConfig{Type: "json-file", Config: options}})
+		err := d.ContainerStart(t.Context(), id, container.StartOptions{})
+		wantErr(t, text, err, "500", "failed to initialize logging driver: "+text)
 	}
 }

@@ -17,6 +17,29 @@ type pipe struct {
 	eof    bool          // the writer is done
 	broken bool          // the reader is gone
 	wake   chan struct{} // closed at the next change, if somebody waits
+	roomy  chan struct{} // closed once little is buffered, if somebody waits
+}
+
+// pipeSize is how much a writer that waits for room leaves unread.
+const pipeSize = 1 << 20
+
+// room waits until less than pipeSize is buffered, the reader is gone, or stop
+// closes.
+func (p *pipe) room(stop <-chan struct{}) {
+	p.mu.Lock()
+	if p.broken || len(p.buf) < pipeSize {
+		p.mu.Unlock()
+		return
+	}
+	if p.roomy == nil {
+		p.roomy = make(chan struct{})
+	}
+	roomy := p.roomy
+	p.mu.Unlock()
+	select {
+	case <-roomy:
+	case <-stop:
+	}
 }
 
 // change tells the reader to look again; the caller holds the lock.
@@ -55,6 +78,10 @@ func (p *pipe) abandon() {
 	defer p.mu.Unlock()
 	p.broken, p.buf = true, nil
 	p.change()
+	if p.roomy != nil {
+		close(p.roomy)
+		p.roomy = nil
+	}
 }
 
 // read waits for bytes, the end, or one of the channels.
@@ -72,6 +99,10 @@ func (p *pipe) read(b []byte, timeout, stop <-chan struct{}) (int, error) {
 			n := copy(b, p.buf)
 			if p.buf = p.buf[n:]; len(p.buf) == 0 {
 				p.buf = nil
+			}
+			if p.roomy != nil && len(p.buf) < pipeSize {
+				close(p.roomy)
+				p.roomy = nil
 			}
 			p.mu.Unlock()
 			return n, nil

@@ -67,6 +67,19 @@ func (p *Process) Getenv(name string) string {
 	return ""
 }
 
+// TerminalSize returns the size of the process's terminal, both 0 if it has
+// none or was given no size. SIGWINCH tells of a new one.
+func (p *Process) TerminalSize() (width, height uint) {
+	t := p.task
+	t.d.mu.Lock()
+	defer t.d.mu.Unlock()
+	size := t.c.size
+	if t.exec != nil {
+		size = t.exec.size
+	}
+	return size.Width, size.Height
+}
+
 // Listen listens on a port of the localhost of the container's network
 // namespace, which containers with NetworkMode "container:ID" share. Port 0
 // takes a free one. The listener closes when the process ends. Nothing is
@@ -267,6 +280,9 @@ func (o *output) Write(b []byte) (int, error) {
 	if err := o.t.console.write(o.t.ctx.Done(), o.stream, b); err != nil {
 		return 0, err
 	}
+	if o.t.exec != nil {
+		o.t.console.settle(o.t.ctx.Done())
+	}
 	return len(b), nil
 }
 
@@ -337,6 +353,20 @@ func (c *console) write(killed <-chan struct{}, s Stream, b []byte) error {
 		}
 	}
 	return nil
+}
+
+// settle waits until those who are attached have read most of what there is: a
+// process that nobody listens to is held up by its pipe.
+func (c *console) settle(killed <-chan struct{}) {
+	c.mu.Lock()
+	var all []*conn
+	for to := range c.listeners {
+		all = append(all, to)
+	}
+	c.mu.Unlock()
+	for _, to := range all {
+		to.out.room(killed)
+	}
 }
 
 // crlf is what a terminal makes of output.

@@ -203,6 +203,7 @@ func (d *Docker) pull(ctx context.Context, named reference.Named, r *remote) io.
 		}
 		d.bind(i, named)
 		d.bind(i, r.canonical(named))
+		d.imageEvent(i, "pull", familiar(named), reference.FamiliarName(named))
 	}
 	return s
 }

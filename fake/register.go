@@ -16,6 +16,9 @@ var _ interface {
 	dockpod.ContainerKiller
 	dockpod.ContainerPauser
 	dockpod.ContainerUpdater
+	dockpod.ContainerStatser
+	dockpod.ContainerSizer
+	dockpod.EventSource
 	dockpod.ImageLoader
 	dockpod.DiskUsager
 } = (*Docker)(nil)

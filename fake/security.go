@@ -89,10 +89,10 @@ var (
 )
 
 // loadSeccomp refuses, at the start, the seccomp profile that comes last among
-// the options: by the runtime's reason, or by the engine's error. A
+// the options. early is the engine's refusal, late the runtime's reason. A
 // privileged container has no profile, whatever the options say; nor has one
 // whose profile has no default action.
-func loadSeccomp(h *container.HostConfig) (reason string, err error) {
+func loadSeccomp(h *container.HostConfig) (late string, early error) {
 	text := ""
 	for _, o := range h.SecurityOpt {
 		if k, v, _ := securityOpt(o); k == "seccomp" {

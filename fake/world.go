@@ -124,7 +124,9 @@ func (d *Docker) DropImage(ref string) {
 func (d *Docker) MoveTag(tag, ref string) {
 	d.lock()
 	defer d.mu.Unlock()
-	d.bind(d.mustLookup(ref), mustParse(tag))
+	i := d.mustLookup(ref)
+	d.bind(i, mustParse(tag))
+	d.imageEvent(i, "tag", i.id, familiar(mustParse(tag)))
 }
 
 func (d *Docker) mustLookup(ref string) *img {
@@ -272,4 +274,16 @@ func (d *Docker) TerminalSize(id string) container.ResizeOptions {
 		return x.size
 	}
 	return d.must(id).size
+}
+
+// TerminalSizes returns all the sizes that an exec's terminal was given, in
+// order. It panics if there is no such exec.
+func (d *Docker) TerminalSizes(execID string) []container.ResizeOptions {
+	d.lock()
+	defer d.mu.Unlock()
+	x, ok := d.execs[execID]
+	if !ok {
+		panic("fake: no exec " + execID)
+	}
+	return slices.Clone(x.sizes)
 }

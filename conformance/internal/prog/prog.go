@@ -4,11 +4,13 @@ package prog
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Path is where the program stands in the image.
@@ -27,6 +29,10 @@ type World struct {
 	Done     <-chan struct{}
 	Listen   func(port string) (net.Listener, error) // on the loopback
 	Dial     func(port string) (net.Conn, error)
+	Look     func(questions []string) *Report                   // nil: it is no process
+	Use      func(anon, file int64) (release func(), err error) // takes bytes of memory and of page cache
+	Size     func() (width, height uint)                        // of the terminal
+	Spawn    func(args ...string) (wait func() int, err error)  // this program again
 }
 
 // Main runs one command and returns the exit code:
@@ -34,6 +40,8 @@ type World struct {
 //	exit CODE          ends with CODE
 //	print TEXT [CODE]  writes TEXT and a newline
 //	eprint TEXT        the same to standard error
+//	lines N            prints "line 1" to "line N", each tenth to standard error
+//	tick US            prints "line 1" and so on, one each US microseconds, until SIGTERM
 //	env                prints the environment, a variable a line
 //	args A…            prints its arguments, one a line
 //	dir                prints the working directory
@@ -43,6 +51,11 @@ type World struct {
 //	stubborn           writes "up", reports each signal, ends never
 //	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
 //	ask PORT           prints what the server there answers
+//	report QUESTION…   prints a [Report] as JSON; the questions are those of [Look]
+//	hold QUESTION…     the same, and anew at each SIGHUP, until SIGTERM
+//	use ANON FILE      takes so many MiB of memory and of page cache, writes "up", ends on SIGTERM
+//
+// and those of log.
 func Main(w World) int {
 	arg := func(i int) string {
 		if i < len(w.Args) {
@@ -59,6 +72,28 @@ func Main(w World) int {
 	case "eprint":
 		fmt.Fprintln(w.Stderr, arg(1))
 		return 0
+	case "lines":
+		for i := 1; i <= atoi(arg(1)); i++ {
+			to := w.Stdout
+			if i%10 == 0 {
+				to = w.Stderr
+			}
+			fmt.Fprintln(to, "line", i)
+		}
+		return 0
+	case "tick":
+		t := time.NewTicker(time.Duration(atoi(arg(1))) * time.Microsecond)
+		defer t.Stop()
+		for i := 1; ; i++ {
+			select {
+			case <-w.Signals:
+				return 0
+			case <-w.Done:
+				return 137
+			case <-t.C:
+				fmt.Fprintln(w.Stdout, "line", i)
+			}
+		}
 	case "env":
 		fmt.Fprintln(w.Stdout, strings.Join(w.Env, "\n"))
 		return 0
@@ -74,6 +109,25 @@ func Main(w World) int {
 	case "cat":
 		_, err := io.Copy(w.Stdout, w.Stdin)
 		return code(w, err)
+	case "report", "hold":
+		if w.Look == nil {
+			fmt.Fprintln(w.Stderr, "there is no process to report on")
+			return 70
+		}
+		for {
+			err := json.NewEncoder(w.Stdout).Encode(w.Look(w.Args[1:]))
+			if err != nil || arg(0) == "report" {
+				return code(w, err)
+			}
+			select {
+			case s := <-w.Signals:
+				if s != "SIGHUP" {
+					return 0
+				}
+			case <-w.Done:
+				return 137
+			}
+		}
 	case "sleep":
 		fmt.Fprintln(w.Stdout, "up")
 		for {
@@ -118,6 +172,18 @@ func Main(w World) int {
 		}
 		l.Close()
 		return 0
+	case "use":
+		release, err := w.Use(int64(atoi(arg(1)))<<20, int64(atoi(arg(2)))<<20)
+		if err != nil {
+			return code(w, err)
+		}
+		fmt.Fprintln(w.Stdout, "up")
+		select {
+		case <-w.Signals:
+		case <-w.Done:
+		}
+		release()
+		return 0
 	case "ask":
 		c, err := w.Dial(arg(1))
 		if err != nil {
@@ -127,6 +193,11 @@ func Main(w World) int {
 		line, err := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprint(w.Stdout, line)
 		return code(w, err)
+	}
+	for _, more := range []func(World, func(int) string) (int, bool){execMain, log} {
+		if code, ok := more(w, arg); ok {
+			return code
+		}
 	}
 	fmt.Fprintf(w.Stderr, "no command %q\n", arg(0))
 	return 64

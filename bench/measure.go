@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// variant is one way to do a thing.
+type variant struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// sample is what one run of a variant cost.
+type sample struct {
+	wall   time.Duration
+	cpu    time.Duration // of this process
+	engine time.Duration // of the engine's; 0 where it is not known
+	allocs uint64
+	bytes  uint64
+}
+
+// result is what the rounds of a case came to.
+type result struct {
+	variants []variant
+	samples  map[string][]sample
+}
+
+// rounds runs the variants in turn. Each round begins with another one. The
+// first round warms up and does not count.
+func rounds(ctx context.Context, n int, engine int, variants ...variant) (result, error) {
+	r := result{variants, map[string][]sample{}}
+	for round := range n + 1 {
+		for i := range variants {
+			v := variants[(i+round)%len(variants)]
+			s, err := measure(ctx, engine, v.run)
+			if err != nil {
+				return r, fmt.Errorf("%s: %w", v.name, err)
+			}
+			if round > 0 {
+				r.samples[v.name] = append(r.samples[v.name], s)
+			}
+		}
+	}
+	return r, nil
+}
+
+func measure(ctx context.Context, engine int, f func(context.Context) error) (sample, error) {
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpu, spent := cpuTime(), engineTime(engine)
+	start := time.Now()
+	err := f(ctx)
+	wall := time.Since(start)
+	s := sample{wall: wall, cpu: cpuTime() - cpu, engine: engineTime(engine) - spent}
+	runtime.ReadMemStats(&after)
+	s.allocs, s.bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
+	return s, err
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// enginePID returns the process behind a socket, 0 if it cannot be told.
+func enginePID(sock string) int {
+	c, err := net.Dial("unix", sock)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	raw, err := c.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0
+	}
+	pid := 0
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	})
+	return pid
+}
+
+// engineTime is the CPU time of a process's threads.
+func engineTime(pid int) time.Duration {
+	if pid == 0 {
+		return 0
+	}
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	var sum int64
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue // the thread has ended
+		}
+		first, _, _ := strings.Cut(string(b), " ")
+		ns, _ := strconv.ParseInt(first, 10, 64)
+		sum += ns
+	}
+	return time.Duration(sum)
+}
+
+// ratio is the median over the rounds of what a costs for each that b costs.
+func (r result) ratio(a, b string, of func(sample) float64) float64 {
+	var l []float64
+	for i, s := range r.samples[a] {
+		if d := of(r.samples[b][i]); d > 0 {
+			l = append(l, of(s)/d)
+		}
+	}
+	return median(l)
+}
+
+func wall(s sample) float64   { return float64(s.wall) }
+func engine(s sample) float64 { return float64(s.engine) }
+func allocs(s sample) float64 { return float64(s.allocs) }
+
+func median(l []float64) float64 {
+	if len(l) == 0 {
+		return 0
+	}
+	l = slices.Sorted(slices.Values(l))
+	return (l[len(l)/2] + l[(len(l)-1)/2]) / 2
+}
+
+// print writes a table of the medians, and of the first variant's cost as a
+// multiple of each one's.
+func (r result) print() {
+	base := r.variants[0].name
+	fmt.Printf("%-28s %12s %8s %12s %12s %10s %10s\n", "", "wall ms", "x", "client ms", "engine ms", "allocs", "KB")
+	for _, v := range r.variants {
+		of := func(f func(sample) float64) float64 {
+			var l []float64
+			for _, s := range r.samples[v.name] {
+				l = append(l, f(s))
+			}
+			return median(l)
+		}
+		fmt.Printf("%-28s %12.3f %8.2f %12.3f %12.3f %10.0f %10.0f\n", v.name,
+			of(func(s sample) float64 { return ms(s.wall) }), r.ratio(base, v.name, wall),
+			of(func(s sample) float64 { return ms(s.cpu) }), of(func(s sample) float64 { return ms(s.engine) }),
+			of(allocs), of(func(s sample) float64 { return float64(s.bytes) / 1024 }))
+	}
+}

@@ -1,0 +1,107 @@
+package dockpod
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// flights lets callers who want the same answer at the same time share one
+// request. Nobody is given an answer that was asked for before the call: while
+// a request is under way, those who come join the next one, which begins when
+// it ends. The zero value is ready to use.
+type flights[T any] struct {
+	mu    sync.Mutex
+	lines map[string]*line[T] // by what is asked for, while a request is under way
+}
+
+type line[T any] struct{ next *flight[T] } // nil: nobody waits
+
+type flight[T any] struct {
+	ask     func(context.Context) (T, error)
+	ctx     context.Context // that of the first who waits, without its end
+	cancel  context.CancelFunc
+	waiting int // who has not left
+	done    chan struct{}
+	value   T
+	err     error
+}
+
+// do returns what ask returns, or what it returned to somebody who asked for
+// the same thing later than this call began. A value that is shared comes to
+// several callers.
+func (f *flights[T]) do(ctx context.Context, key string, ask func(context.Context) (T, error)) (T, error) {
+	f.mu.Lock()
+	l := f.lines[key]
+	if l == nil {
+		l = &line[T]{}
+		if f.lines == nil {
+			f.lines = map[string]*line[T]{}
+		}
+		f.lines[key] = l
+		f.mu.Unlock()
+		defer f.follow(key, l)
+		return ask(ctx)
+	}
+	n := l.next
+	if n == nil {
+		n = &flight[T]{ask: ask, done: make(chan struct{})}
+		n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		l.next = n
+	}
+	n.waiting++
+	f.mu.Unlock()
+
+	select {
+	case <-n.done:
+		return n.value, n.err
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	n.waiting--
+	last := n.waiting == 0
+	if last && l.next == n {
+		l.next = nil // it has not begun, and need not
+		f.mu.Unlock()
+		n.cancel()
+		var none T
+		return none, ctx.Err()
+	}
+	f.mu.Unlock()
+	if last {
+		n.cancel()
+		<-n.done // no request outlives those who wait for it
+	}
+	select {
+	case <-n.done: // an answer that came with the end is one
+		if n.err == nil {
+			return n.value, nil
+		}
+	default:
+	}
+	var none T
+	return none, ctx.Err()
+}
+
+// errNoAnswer is what those who wait get if the one who asked for them never
+// returned: a double's hook that ends its goroutine.
+var errNoAnswer = errors.New("the request ended without an answer")
+
+// follow ends a request: it begins the next one, if anybody waits for it.
+func (f *flights[T]) follow(key string, l *line[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := l.next
+	l.next = nil
+	if n == nil {
+		delete(f.lines, key)
+		return
+	}
+	n.err = errNoAnswer
+	go func() {
+		defer n.cancel()
+		defer close(n.done)
+		defer f.follow(key, l)
+		n.value, n.err = n.ask(n.ctx)
+	}()
+}

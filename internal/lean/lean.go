@@ -1,0 +1,250 @@
+// Package lean is the docker client with decoders of its own for the two
+// answers that an engine is asked for most: a list of containers and the
+// inspection of one. They take a fifth of the client's time and a seventh of its
+// allocations.
+//
+// Everything else is the client's: requests, connections, errors. An answer of
+// a shape that the decoders do not know is given to encoding/json and the
+// client's own structs, as the client does.
+package lean
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+)
+
+// Client is a docker client. In a list's entries Command, HostConfig,
+// ImageManifestDescriptor, Mounts and NetworkSettings are left out, in an
+// inspection GraphDriver.
+//
+// An entry's strings share one piece of memory, as an inspection's do: keeping
+// one keeps all of them, some kilobytes, and never those of other containers.
+type Client struct {
+	*client.Client
+	listSize atomic.Int64 // of the last list's body
+}
+
+// Wrap returns a Client that sends its requests through c, which from then on
+// is part of it.
+func Wrap(c *client.Client) *Client {
+	h := c.HTTPClient()
+	h.Transport = transport{h.Transport}
+	_ = client.WithHTTPClient(h)(c) // fails for no client
+	return &Client{Client: c}
+}
+
+// ContainerList is the client's, with the entries' rarer fields left out.
+func (c *Client) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
+	decode := func(b []byte) ([]container.Summary, error) {
+		if list, ok := decodeList(b); ok {
+			return list, nil
+		}
+		return theClientsWay[[]container.Summary](b)
+	}
+	return answer(ctx, &c.listSize, decode, func(ctx context.Context) ([]container.Summary, error) {
+		return c.Client.ContainerList(ctx, options)
+	})
+}
+
+// Entry is a list's entry with its labels as they stand in the answer: for a
+// caller who wants few of them, a map costs more than all the rest.
+type Entry struct {
+	container.Summary // without Labels
+	Labels            []Label
+}
+
+// Label is one of a container's labels. No key comes twice.
+type Label struct{ Key, Value string }
+
+// Entries is ContainerList with the labels in another form.
+func (c *Client) Entries(ctx context.Context, options container.ListOptions) ([]Entry, error) {
+	decode := func(b []byte) ([]Entry, error) {
+		if entries, ok := decodeEntries(b); ok {
+			return entries, nil
+		}
+		list, err := theClientsWay[[]container.Summary](b)
+		return EntriesOf(list), err
+	}
+	return answer(ctx, &c.listSize, decode, func(ctx context.Context) ([]Entry, error) {
+		list, err := c.Client.ContainerList(ctx, options)
+		return EntriesOf(list), err
+	})
+}
+
+// EntriesOf turns a list into entries.
+func EntriesOf(list []container.Summary) []Entry {
+	if list == nil {
+		return nil
+	}
+	entries := make([]Entry, len(list))
+	for i, s := range list {
+		e := &entries[i]
+		e.Summary = s
+		e.Summary.Labels = nil
+		e.Labels = make([]Label, 0, len(s.Labels))
+		for k, v := range s.Labels {
+			e.Labels = append(e.Labels, Label{k, v})
+		}
+	}
+	return entries
+}
+
+// ContainerInspect is the client's, without GraphDriver.
+func (c *Client) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	decode := func(b []byte) (container.InspectResponse, error) {
+		if c, ok := decodeInspect(b); ok {
+			return c, nil
+		}
+		return theClientsWay[container.InspectResponse](b)
+	}
+	return answer(ctx, nil, decode, func(ctx context.Context) (container.InspectResponse, error) {
+		return c.Client.ContainerInspect(ctx, id)
+	})
+}
+
+// answer makes a request by the client, and decodes what the transport kept
+// back of its answer.
+//
+// size is that of the last such answer, so that a new buffer need not grow;
+// nil: not known.
+func answer[T any](ctx context.Context, size *atomic.Int64, decode func([]byte) (T, error), request func(context.Context) (T, error)) (T, error) {
+	k := kept.Get().(*keeper)
+	defer k.free()
+	if size != nil {
+		k.body.Grow(int(size.Load()) + bytes.MinRead)
+		defer func() { size.Store(int64(k.body.Len())) }()
+	}
+	v, err := request(context.WithValue(ctx, keeperKey{}, k))
+	if err != nil || !k.filled {
+		return v, err
+	}
+	return decode(k.body.Bytes())
+}
+
+// theClientsWay decodes as the docker client does.
+func theClientsWay[T any](b []byte) (v T, err error) {
+	err = json.NewDecoder(bytes.NewReader(b)).Decode(&v)
+	return v, err
+}
+
+// keeper is where the transport puts an answer's body.
+type keeper struct {
+	body   bytes.Buffer
+	filled bool
+}
+
+type keeperKey struct{}
+
+var kept = sync.Pool{New: func() any { return new(keeper) }}
+
+// maxKept is the largest buffer that is kept for the next answer: that of a
+// list of some 2,000 containers.
+const maxKept = 4 << 20
+
+func (k *keeper) free() {
+	if k.body.Cap() > maxKept {
+		return
+	}
+	k.body.Reset()
+	k.filled = false
+	kept.Put(k)
+}
+
+// transport takes the body of a good answer away from the client, if the
+// request's context has a keeper for it, and leaves it a null. An error on the
+// way is left to the client too.
+type transport struct{ http.RoundTripper }
+
+func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(req)
+	k, ok := req.Context().Value(keeperKey{}).(*keeper)
+	if err != nil || !ok || resp.StatusCode != http.StatusOK || resp.Body == nil || !isAnswer(req) {
+		return resp, err
+	}
+	_, err = k.body.ReadFrom(resp.Body)
+	if err != nil {
+		// What came before the failure is not looked at: the client could
+		// take a list that was cut behind its end for a whole one.
+		resp.Body = body{failing{err}, resp.Body}
+		return resp, nil
+	}
+	k.filled = true
+	resp.Body = body{strings.NewReader("null"), resp.Body}
+	return resp, nil
+}
+
+// isAnswer tells the request itself from the ping before it, by which the
+// client negotiates the API version.
+func isAnswer(req *http.Request) bool { return strings.HasSuffix(req.URL.Path, "/json") }
+
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// nextEntry is what stands between two entries of a list. It cannot stand in a
+// string, whose quotes are escaped.
+var nextEntry = []byte(`},{"Id":`)
+
+// decodeList reads a list.
+func decodeList(b []byte) ([]container.Summary, bool) { return decodeEach(b, summaryFields) }
+
+// decodeEntries reads a list. A label that comes twice is odd.
+func decodeEntries(b []byte) ([]Entry, bool) { return decodeEach(b, entryFields) }
+
+// decodeEach reads a list of objects with an Id. Behind its end there may be
+// anything, as for the client.
+func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
+	i := space(b, 0)
+	if i == len(b) || b[i] != '[' {
+		return nil, false
+	}
+	i = space(b, i+1)
+	l := make([]T, 0, bytes.Count(b, nextEntry)+1)
+	if i < len(b) && b[i] == ']' {
+		return l, true
+	}
+	for {
+		// One string for each entry, so that none keeps the whole answer.
+		n := bytes.Index(b[i:], nextEntry)
+		last := n < 0
+		if last {
+			n = len(b) - i - 1
+		}
+		d := decoder{s: string(b[i : i+n+1])}
+		var v T
+		l = append(l, v)
+		object(&d, fields, &l[len(l)-1])
+		switch {
+		case last:
+			return l, d.takes(']') && !d.odd
+		case d.odd || d.i < len(d.s):
+			return nil, false
+		}
+		i += n + len("},")
+	}
+}
+
+// decodeInspect reads an inspection.
+func decodeInspect(b []byte) (container.InspectResponse, bool) {
+	d := decoder{s: string(b)}
+	var c container.InspectResponse
+	object(&d, inspectFields, &c)
+	if d.odd {
+		return container.InspectResponse{}, false
+	}
+	return c, true
+}

@@ -1,0 +1,170 @@
+package dockpod
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+	"time"
+
+	"github.com/dockpod/dockpod/internal/logline"
+)
+
+// A log file that dockpod writes holds a run of the engine's records without a
+// gap. To go on, the file's last lines are looked for among the engine's
+// records: what comes after them is new. Times alone do not tell. Podman gives
+// them to the second, the pieces of one long line have the time of the first
+// for as long as it goes on, and records of the two streams may stand a little
+// out of order.
+
+const (
+	// logSlack is how far out of order the engine's records are believed to
+	// be: it stamps each stream on a thread of its own.
+	logSlack = time.Second
+	// maxTailLines bounds the lines of a file that are looked for.
+	maxTailLines = 1 << 16
+	// maxTailBytes bounds how much of a file is read for the last line of
+	// each stream. A container that writes to one alone has no other.
+	maxTailBytes = 4 << 20
+)
+
+var logSeed = maphash.MakeSeed()
+
+// lineSum tells lines apart in eight bytes each.
+func lineSum(l *logline.Line) uint64 {
+	var h maphash.Hash
+	h.SetSeed(logSeed)
+	var head [10]byte
+	binary.LittleEndian.PutUint64(head[:], uint64(l.Time.UnixNano()))
+	head[8] = byte(l.Stream)
+	if l.Partial {
+		head[9] = 1
+	}
+	h.Write(head[:])
+	h.Write(l.Text)
+	return h.Sum64()
+}
+
+// logTail is the end of a log: since when the engine has to be asked, and the
+// lines from then on, oldest first, as many as are kept.
+type logTail struct {
+	since time.Time // zero: there are no lines
+	sums  []uint64
+}
+
+// tailScan makes a logTail from a log's lines, which it is given from the last
+// one backwards.
+type tailScan struct {
+	since time.Time
+	seen  [3]bool // by stream
+	bytes int
+	lines []scannedLine
+	over  bool // no more lines are needed for the tail itself
+}
+
+type scannedLine struct {
+	at  time.Time
+	sum uint64
+}
+
+// add takes a line and reports whether it wants the one before.
+func (s *tailScan) add(l *logline.Line, size int) bool {
+	if s.since.IsZero() {
+		s.since = sinceFor(l.Time)
+	}
+	if !s.seen[l.Stream] {
+		s.seen[l.Stream] = true
+		// The pieces still to come of a line that is not finished have the
+		// time of its first one.
+		if at := sinceFor(l.Time); l.Partial && at.Before(s.since) {
+			s.since, s.over = at, false
+		}
+	}
+	if s.bytes += size; l.Time.Before(s.since.Add(-logSlack)) {
+		s.over = true
+	}
+	if len(s.lines) < maxTailLines {
+		s.lines = append(s.lines, scannedLine{l.Time, lineSum(l)})
+	} else {
+		s.over = true
+	}
+	both := s.seen[logline.Stdout] && s.seen[logline.Stderr]
+	return !s.over || !both && s.bytes < maxTailBytes
+}
+
+// sinceFor is where to begin so that a line of this time, and what may stand
+// out of order around it, is among the records on an engine that counts in
+// whole seconds.
+func sinceFor(at time.Time) time.Time { return at.Add(-logSlack).Truncate(time.Second) }
+
+func (s *tailScan) tail() logTail {
+	t := logTail{since: s.since}
+	for _, l := range slices.Backward(s.lines) {
+		if !l.at.Before(s.since) {
+			t.sums = append(t.sums, l.sum)
+		}
+	}
+	return t
+}
+
+// tailSearch finds a log's tail among the engine's records.
+type tailSearch struct {
+	tail  []uint64
+	fall  []int32  // the failure function of Knuth, Morris and Pratt
+	state int      // how many lines of the tail the last records are
+	count int      // records so far
+	head  []uint64 // the first records, as many as the tail has lines
+}
+
+func newTailSearch(tail []uint64) *tailSearch {
+	s := &tailSearch{tail: tail, fall: make([]int32, len(tail))}
+	for i := 1; i < len(tail); i++ {
+		s.fall[i] = int32(s.step(int(s.fall[i-1]), tail[i]))
+	}
+	return s
+}
+
+// step is how many lines of the tail match if n did before sum.
+func (s *tailSearch) step(n int, sum uint64) int {
+	for n > 0 && (n == len(s.tail) || s.tail[n] != sum) {
+		n = int(s.fall[n-1])
+	}
+	if s.tail[n] == sum {
+		n++
+	}
+	return n
+}
+
+// feed takes the next record and reports whether the whole tail was found.
+func (s *tailSearch) feed(sum uint64) bool {
+	if len(s.tail) == 0 {
+		return true
+	}
+	s.count++
+	if len(s.head) < len(s.tail) {
+		s.head = append(s.head, sum)
+	}
+	s.state = s.step(s.state, sum)
+	return s.state == len(s.tail)
+}
+
+// have is how many of the records stand in the file already. If the whole tail
+// was not among them, the engine has dropped its oldest ones: then they begin
+// somewhere in the tail, or after it, and what lay between is lost.
+func (s *tailSearch) have() int {
+	if len(s.tail) == 0 {
+		return 0
+	}
+	if s.state == len(s.tail) {
+		return s.count
+	}
+	if len(s.head) == 0 {
+		return 0
+	}
+	// The longest end of the tail that the records begin with.
+	begin := newTailSearch(s.head)
+	n := 0
+	for _, sum := range s.tail {
+		n = begin.step(n, sum)
+	}
+	return n
+}

@@ -1,0 +1,282 @@
+package dockpod_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/dockpod/dockpod"
+	"github.com/dockpod/dockpod/fake"
+)
+
+// mirrored is a fake engine with n containers and a Mirror of it.
+func mirrored(t testing.TB, n int) (*faulty, *dockpod.Runtime, *dockpod.Mirror) {
+	d := newFaulty(t)
+	rt := dockpod.New(d.Docker, dockpod.WithOwner("m"))
+	for i := range n {
+		_, err := rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: fmt.Sprint("app", i), Image: "app:1", Labels: map[string]string{"i": fmt.Sprint(i % 10)}},
+			dockpod.SandboxConfig{Name: fmt.Sprint("pod", i%4), Namespace: "ns", UID: fmt.Sprint("uid", i%4)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := rt.Mirror(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return d, rt, m
+}
+
+func TestMirrorReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, rt, m := mirrored(t, 40)
+		time.Sleep(time.Second) // the engine repeats its last events at the beginning
+		synctest.Wait()
+		all := m.Statuses()
+		for _, f := range []dockpod.Filter{
+			{}, {Labels: map[string]string{"i": "3"}}, {UID: "uid2"}, {State: dockpod.StateRunning}, {LabelKeys: []string{"none"}},
+			{ID: all[7].ID}, {ID: all[7].ID[:12], IDPrefix: true}, {ID: "none"}, {SandboxID: "none"},
+			{Labels: map[string]string{"i": "3", dockpod.LabelPodName: "pod3"}}, {Labels: map[string]string{"none": ""}},
+		} {
+			want, err := rt.ListContainers(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := m.ListContainers(t.Context(), f)
+			if err != nil || len(got) != len(want) {
+				t.Fatalf("%+v: %d containers, %v; want %d", f, len(got), err, len(want))
+			}
+			for i := range got {
+				if f.ID == "" && len(f.Labels) == 0 && got[i].CreatedAt.Before(got[max(i, 1)-1].CreatedAt.Add(-time.Hour)) || got[i].ID == "" {
+					t.Errorf("%+v: order", f)
+				}
+			}
+		}
+		for _, f := range []dockpod.Filter{{State: "x"}, {IDPrefix: true}, {ID: "", IDPrefix: true}} {
+			if _, err := m.ListContainers(t.Context(), f); err == nil {
+				t.Errorf("%+v is accepted", f)
+			}
+		}
+		asked := d.count("")
+		time.Sleep(50 * time.Second)
+		if _, err := m.ContainerStatus(t.Context(), "none"); !errors.Is(err, dockpod.ErrContainerNotFound) {
+			t.Errorf("error is %v", err)
+		}
+		if _, err := m.SandboxStatus(t.Context(), all[0].ID); !errors.Is(err, dockpod.ErrNotManaged) {
+			t.Errorf("error is %v", err)
+		}
+		if st, err := m.ContainerStatus(t.Context(), all[0].ID); err != nil || st.ID != all[0].ID || m.Status(all[0].ID) != all[0] {
+			t.Errorf("%v, %v", st.ID, err)
+		}
+		if n := asked.Load(); n != 0 {
+			t.Errorf("%d requests while nothing happened", n)
+		}
+	})
+}
+
+func TestMirrorFreshness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _, m := mirrored(t, 3)
+		id := m.Statuses()[0].ID
+		time.Sleep(time.Second) // the engine repeats its last events at the beginning
+		synctest.Wait()
+		if f := m.Freshness(); !f.Synced || f.Doubtful != 0 || f.Err != nil || f.Listed.IsZero() || time.Since(f.AsOf) > 0 {
+			t.Errorf("freshness %+v", f)
+		}
+
+		// One inspection hangs.
+		began := time.Now()
+		d.fail(func(ctx context.Context, op fake.Op, target string) error {
+			if op == fake.OpContainerInspect && target == id {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		})
+		_ = d.ContainerStart(t.Context(), id, container.StartOptions{})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if f := m.Freshness(); !f.Synced || f.Doubtful != 1 || !f.AsOf.Equal(began) {
+			t.Errorf("freshness %+v, want the doubt since %v", f, began)
+		}
+		if st := m.Status(id); st.State != dockpod.StateCreated {
+			t.Errorf("state is %v", st.State)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if err := m.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Sync beside a stuck inspection: %v", err)
+		}
+		cancel()
+		d.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f := m.Freshness(); f.Doubtful != 0 || f.Err != nil || m.Status(id).State != dockpod.StateRunning {
+			t.Errorf("freshness %+v", f)
+		}
+
+		// The engine is lost.
+		d.fail(fake.FailAlways(fake.OpEvents, fake.Internal("no events today")))
+		lost := time.Now()
+		d.CutEvents()
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if f := m.Freshness(); f.Synced || f.Err == nil || !f.AsOf.Equal(lost) {
+			t.Errorf("freshness %+v, want the loss at %v", f, lost)
+		}
+		if _, err := m.ContainerStatus(t.Context(), "none"); !errors.Is(err, dockpod.ErrNotReady) {
+			t.Errorf("error is %v", err)
+		}
+		d.Exit(id, 5)
+		if err := m.Sync(t.Context()); err != nil || m.Status(id).ExitCode != 5 {
+			t.Errorf("Sync without events: %v, %v", err, m.Status(id).State)
+		}
+		d.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f := m.Freshness(); !f.Synced || f.Err != nil {
+			t.Errorf("freshness %+v", f)
+		}
+		m.Close()
+		if f := m.Freshness(); f.Synced || f.Err == nil {
+			t.Errorf("freshness of a closed mirror %+v", f)
+		}
+		if err := m.Sync(t.Context()); !errors.Is(err, dockpod.ErrNotReady) {
+			t.Errorf("Sync of a closed mirror: %v", err)
+		}
+	})
+}
+
+// While nothing happens there is a list each minute, however long that takes.
+func TestMirrorIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _, m := mirrored(t, 20)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		var lists, inspections atomic.Int64
+		d.fail(func(_ context.Context, op fake.Op, _ string) error {
+			switch op {
+			case fake.OpContainerList:
+				lists.Add(1)
+			case fake.OpContainerInspect:
+				inspections.Add(1)
+			}
+			took := 13 * time.Millisecond
+			if op == fake.OpContainerList {
+				took = 50 * time.Millisecond // others end while it is under way
+			}
+			time.Sleep(took)
+			return nil
+		})
+		go func() { // an event while the list is under way
+			time.Sleep(10 * time.Millisecond)
+			d.MoveTag("app:2", "app:1")
+		}()
+		if err := m.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		lists.Store(0)
+		inspections.Store(0)
+		time.Sleep(10*dockpod.DefaultRelist - time.Second)
+		if n := lists.Load(); n < 8 || n > 10 {
+			t.Errorf("%d lists in ten minutes", n)
+		}
+		// All of them are created, and may have failed to start.
+		if n := inspections.Load(); n > 10*20 {
+			t.Errorf("%d inspections in ten minutes", n)
+		}
+	})
+}
+
+func TestMirrorSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, rt, m := mirrored(t, 3)
+		d.mute.Store(true)
+		id := m.Statuses()[0].ID
+		_ = d.ContainerStart(t.Context(), id, container.StartOptions{})
+		if err := m.Sync(t.Context(), id); err != nil || m.Status(id).State != dockpod.StateRunning {
+			t.Errorf("Sync of one: %v, %v", err, m.Status(id).State)
+		}
+		made, err := rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: "new", Image: "app:1"}, dockpod.SandboxConfig{Name: "p", Namespace: "n", UID: "u"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = rt.RemoveContainer(t.Context(), id)
+		version, err := m.Changed(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Sync(t.Context()); err != nil || m.Status(made) == nil || m.Status(id) != nil {
+			t.Errorf("Sync of all: %v", err)
+		}
+		if next, err := m.Changed(t.Context(), version); err != nil || next <= version {
+			t.Errorf("version %d after %d, %v", next, version, err)
+		}
+		if err := m.Sync(t.Context(), "none"); err != nil || m.Status("none") != nil {
+			t.Errorf("Sync of none: %v", err)
+		}
+	})
+}
+
+// A Mirror fails to begin on an engine that does not answer.
+func TestMirrorBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFaulty(t)
+		d.fail(fake.FailAlways(fake.OpContainerList, fake.Internal("no list")))
+		if _, err := dockpod.New(d.Docker).Mirror(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		d.fail(fake.Block(fake.OpContainerList))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := dockpod.New(d.Docker).Mirror(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+func BenchmarkMirror(b *testing.B) {
+	_, _, m := mirrored(b, 1000)
+	time.Sleep(time.Second) // the engine repeats its last events at the beginning
+	if err := m.Sync(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	id := m.Statuses()[500].ID
+	b.Run("Statuses", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = m.Statuses()
+		}
+	})
+	b.Run("Status", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = m.Status(id)
+		}
+	})
+	b.Run("ContainerStatus", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = m.ContainerStatus(b.Context(), id)
+		}
+	})
+	b.Run("ListContainers", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = m.ListContainers(b.Context(), dockpod.Filter{})
+		}
+	})
+	b.Run("ByLabel", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = m.ListContainers(b.Context(), dockpod.Filter{Labels: map[string]string{"i": "3"}})
+		}
+	})
+}
