@@ -659,8 +659,8 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 		if err := r.samePod(info, s); err != nil {
 			return "", err
 		}
-		site.sandboxID, site.privileged = info.ID, r.mayPrivilege(info)
-		if err := r.sameNamespaces(info, s.Namespaces); err != nil {
+		site.sandboxID, site.privileged = info.ID, mayPrivilege(info)
+		if err := sameNamespaces(info, s.Namespaces); err != nil {
 			return "", err
 		}
 		if s.RuntimeHandler == "" && info.HostConfig != nil {
@@ -729,7 +729,7 @@ func (r *Runtime) samePod(sandbox container.InspectResponse, s SandboxConfig) er
 }
 
 // mayPrivilege reports whether a sandbox was made for privileged containers.
-func (r *Runtime) mayPrivilege(sandbox container.InspectResponse) bool {
+func mayPrivilege(sandbox container.InspectResponse) bool {
 	if m, ok := memoryOf(sandbox.Config.Labels); ok {
 		return m.Security.Privileged
 	}
@@ -739,7 +739,7 @@ func (r *Runtime) mayPrivilege(sandbox container.InspectResponse) bool {
 // sameNamespaces refuses to make a container for another network, IPC or users
 // than its sandbox has: on what a caller says of it depends whose host name a
 // container can change.
-func (r *Runtime) sameNamespaces(sandbox container.InspectResponse, s NamespaceOptions) error {
+func sameNamespaces(sandbox container.InspectResponse, s NamespaceOptions) error {
 	m, ok := memoryOf(sandbox.Config.Labels)
 	if !ok {
 		return nil

@@ -42,7 +42,8 @@ type SecurityContext struct {
 // Capabilities changes the engine's default set. Names are spelled with or
 // without "CAP_", in any case; "ALL" stands for all. With ALL in Drop there are
 // those of Add alone, with ALL in Add all but those of Drop. What stands in
-// both is refused: an engine would add it, where other runtimes drop it.
+// both is refused: an engine would add it, where other runtimes drop it. They
+// bound the process; a user who is not root starts with none, as in Kubernetes.
 type Capabilities struct {
 	Add, Drop  []string
 	AddAmbient []string // refused: engines have none

@@ -262,3 +262,43 @@ func TestCapabilityList(t *testing.T) {
 		t.Errorf("none: got %q", got)
 	}
 }
+
+// What only the site of a container can tell.
+func TestSecurityOfSites(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   SecurityContext
+		site func(*createSite)
+		want []string
+	}{
+		{"privileged", SecurityContext{Privileged: true}, func(*createSite) {}, nil},
+		{"privileged in another sandbox", SecurityContext{Privileged: true}, func(s *createSite) { s.privileged = false }, []string{"SecurityContext.Privileged"}},
+		{"privileged alone", SecurityContext{Privileged: true}, func(s *createSite) { s.privileged, s.sandboxID = false, "" }, nil},
+		{"a target's processes, alone", SecurityContext{Namespaces: NamespaceOptions{PID: NamespaceTarget, TargetID: workloadID}}, func(s *createSite) { s.sandboxID = "" },
+			[]string{"SecurityContext.Namespaces.PID"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, s, site := plain()
+			c.SecurityContext = tt.in
+			tt.site(&site)
+			_, err := buildContainer(c, s, site)
+			checkFaults(t, err, tt.want)
+		})
+	}
+}
+
+// A sandbox of the kubelet remembers nothing: the engine tells whether it is
+// privileged, and its namespaces are believed.
+func TestSandboxesThatRememberNothing(t *testing.T) {
+	info := inspected(func(i *container.InspectResponse) { i.HostConfig = &container.HostConfig{Privileged: true} })
+	if !mayPrivilege(info) {
+		t.Error("a privileged sandbox does not take privileged containers")
+	}
+	if err := sameNamespaces(info, NamespaceOptions{Network: NamespaceNode}); err != nil {
+		t.Error(err)
+	}
+	info.HostConfig = nil
+	if mayPrivilege(info) {
+		t.Error("a sandbox of which nothing is known takes privileged containers")
+	}
+}

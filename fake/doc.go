@@ -58,6 +58,8 @@
 //   - Committing, building, copying files.
 //   - Restart policies are kept and shown, not followed; health checks come out
 //     by [Docker.SetHealth] alone; limits are checked and shown, not enforced.
+//   - Users, capabilities and security options are checked as Docker checks
+//     them, and shown; a process is held to none of them.
 //   - Networks are addresses and ports on paper. Only the localhost of a pod
 //     carries bytes. An address to publish at that the host does not have is
 //     accepted.
