@@ -38,6 +38,7 @@ type TerminalSize struct{ Width, Height uint16 }
 
 func (s TerminalSize) isZero() bool { return s.Width == 0 || s.Height == 0 }
 
+// String returns "WIDTHxHEIGHT".
 func (s TerminalSize) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
 
 // ExecOptions is a process to be run in a container, and where its streams
