@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,8 +36,10 @@ const (
 	// round the time of an event.
 	replaySlack = time.Microsecond
 	// quietTime is how long a difference between what was told and what an
-	// inspection shows may wait for the event that explains it.
-	quietTime = 250 * time.Millisecond
+	// inspection shows may wait for the event that explains it; once more
+	// where this process itself was held up for lateTime, for then the event
+	// may be in the socket still.
+	quietTime, lateTime = 300 * time.Millisecond, 100 * time.Millisecond
 	// slowTime is after how long an inspection counts as stuck, and others
 	// no longer wait for it.
 	slowTime = 500 * time.Millisecond
@@ -145,6 +148,7 @@ type record struct {
 	again              bool      // wants one more look
 	settle             bool      // the next look decides what no event has told
 	settling           bool      // the look under way does
+	late               bool      // that look was put off, as this process was held up
 	due                time.Time // when it wants a look; zero: not by time
 	failures           int       // inspections in a row that failed
 	launch             uint64    // number of the look that is under way, or was last
@@ -206,9 +210,9 @@ type feed struct {
 	rounds      []*round
 	syncWaiters []chan error // that wait for the next full list to begin
 
-	images    feedImages
-	rechecked bool // an image recheck is under way
-	recheck   bool // another one is wanted
+	images    imageCache // by no time limit: events tell of those whose names have moved
+	rechecked bool       // an image recheck is under way
+	recheck   bool       // another one is wanted
 }
 
 // round is a set of records that have to be looked at.
@@ -231,6 +235,7 @@ func (r *Runtime) newFeed(ctx context.Context) (*feed, error) {
 		r: r, src: src, every: r.opts.relist,
 		wake: make(chan struct{}, 1), records: map[string]*record{}, removed: map[string]time.Time{}, timed: map[*record]bool{},
 		slots: inspectWorkers, listRetry: newBackoff(100*time.Millisecond, 10*time.Second),
+		images: imageCache{keep: math.MaxInt64},
 	}
 	if f.every <= 0 {
 		f.every = DefaultRelist
@@ -312,7 +317,12 @@ func (f *feed) step() bool {
 	}
 	now := time.Now()
 	for rec := range f.timed {
-		if !rec.due.After(now) {
+		switch {
+		case rec.due.After(now):
+		case rec.settle && rec.failures == 0 && !rec.late && now.Sub(rec.due) > lateTime:
+			f.at(rec, quietTime)
+			rec.late = true
+		default:
 			f.untime(rec)
 			f.enqueue(rec)
 		}
@@ -586,7 +596,7 @@ func (f *feed) inspect(id string) (l *look, err error) {
 		l.sandbox = &st
 		return l, err
 	}
-	img, err := f.images.get(ctx, r, info.Image)
+	img, err := f.images.get(ctx, info.Image, r.inspectImageByID)
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
@@ -636,6 +646,7 @@ func (f *feed) looked(rec *record, l *look, err error) {
 		f.enqueue(rec)
 	} else if !settled {
 		f.at(rec, quietTime)
+		rec.late = false
 	}
 	if settled {
 		f.answered(rec)
@@ -717,7 +728,7 @@ func (f *feed) list() {
 	waiters := f.syncWaiters
 	f.wantList, f.wantFull, f.listing, f.syncWaiters = false, false, true, nil
 	if full {
-		f.images.reset()
+		f.images.forget()
 		f.r.images.forget()
 	}
 	began, gaps := time.Now(), f.gaps
@@ -841,7 +852,7 @@ func (f *feed) recheckImages() {
 		return
 	}
 	f.rechecked, f.recheck = true, false
-	f.images.reset()
+	f.images.forget()
 	f.r.images.forget()
 	ids := map[string]bool{}
 	for _, rec := range f.records {
@@ -857,7 +868,7 @@ func (f *feed) recheckImages() {
 				ctx, end := f.r.beginLimit(f.ctx, "inspect image", id, f.r.opts.requestTimeout/8)
 				defer end(&err)
 				var img *Image
-				if img, err = f.images.get(ctx, f.r, id); err == nil || errdefs.IsNotFound(err) {
+				if img, err = f.images.get(ctx, id, f.r.inspectImageByID); err == nil || errdefs.IsNotFound(err) {
 					keys[id] = imageKey(img)
 				}
 			}()
@@ -884,45 +895,4 @@ func imageKey(img *Image) string {
 		return "gone"
 	}
 	return fmt.Sprintf("%q %q", img.RepoTags, img.RepoDigests)
-}
-
-// feedImages remembers images by ID for as long as no event tells of one whose
-// names have moved: longer than imageCache, which hears of nothing.
-type feedImages struct {
-	mu    sync.Mutex
-	gen   int
-	known map[string]*Image // nil: the engine has none
-}
-
-func (c *feedImages) reset() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gen++
-	c.known = nil
-}
-
-func (c *feedImages) get(ctx context.Context, r *Runtime, id string) (*Image, error) {
-	c.mu.Lock()
-	img, ok := c.known[id]
-	gen := c.gen
-	c.mu.Unlock()
-	if ok && img == nil {
-		return nil, ErrImageNotFound
-	}
-	if ok {
-		return img, nil
-	}
-	img, err := r.inspectImageByID(ctx, id)
-	if err != nil && !errdefs.IsNotFound(err) {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gen == gen {
-		if c.known == nil {
-			c.known = map[string]*Image{}
-		}
-		c.known[id] = img
-	}
-	return img, err
 }

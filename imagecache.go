@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ const (
 // imageCache remembers images by their immutable IDs. Callers who come
 // together share one request; errors are not kept. The zero value is empty.
 type imageCache struct {
+	keep time.Duration // zero: imageMemo
 	mu   sync.Mutex
 	byID map[string]*memo[*Image]
 }
@@ -37,7 +39,7 @@ func (c *imageCache) get(ctx context.Context, id string, fetch func(context.Cont
 			}
 			delete(c.byID, old)
 		}
-		m = &memo[*Image]{keep: imageMemo}
+		m = &memo[*Image]{keep: cmp.Or(c.keep, imageMemo)}
 		c.byID[id] = m
 	}
 	c.mu.Unlock()

@@ -770,3 +770,47 @@ func TestWatchOutage(t *testing.T) {
 		w.want("", "synced created synced")
 	})
 }
+
+// amnesiac is an engine that was killed after it told an exit and before it
+// noted it.
+type amnesiac struct {
+	*fake.Docker
+	forgot atomic.Bool
+}
+
+func (d *amnesiac) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := d.Docker.ContainerInspect(ctx, id)
+	if err == nil && d.forgot.Load() {
+		info.State.ExitCode, info.State.FinishedAt = 0, "0001-01-01T00:00:00Z"
+	}
+	return info, err
+}
+
+// What an engine shows of an exit that it told otherwise is told once more.
+func TestWatchAmendedExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &amnesiac{Docker: newFaulty(t).Docker}
+		w := &watched{t: t, d: &faulty{Docker: d.Docker}, rt: dockpod.New(d, dockpod.WithOwner("w"))}
+		w.begin(time.Time{})
+		defer w.end()
+		id := w.create("app")
+		w.start(id)
+		w.pass(time.Second)
+		d.Exit(id, 137)
+		w.pass(time.Second)
+		d.forgot.Store(true)
+		d.CutEvents()
+		w.pass(time.Minute)
+		if got := w.account.kinds(id); got != "created started exited exited" {
+			t.Fatalf("events are %q", got)
+		}
+		e := w.account.last(dockpod.EventExited)
+		if !e.Noticed || e.ExitCode != 0 || e.Reason != dockpod.ReasonCompleted || e.Time.IsZero() {
+			t.Errorf("the second exit is %+v", e)
+		}
+		w.pass(30 * time.Minute) // once is enough
+		if got := w.account.kinds(id); got != "created started exited exited" {
+			t.Errorf("events are %q", got)
+		}
+	})
+}

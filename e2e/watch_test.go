@@ -84,7 +84,10 @@ func (a *account) take(e dockpod.Event, err error) {
 		if e.ExitCode == -1 {
 			a.unknown++
 		}
-		if e.Kind == dockpod.EventExited && was != "running" {
+		// An engine that was killed may come back with another account of an
+		// exit that it told, which is noticed.
+		amended := e.Noticed && strings.HasPrefix(was, "exited") && was != now
+		if e.Kind == dockpod.EventExited && was != "running" && !amended {
 			a.doubled = append(a.doubled, fmt.Sprintf("%s after %q", e.Kind, was))
 		}
 	case dockpod.EventRemoved:
