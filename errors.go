@@ -106,9 +106,12 @@ var (
 	ErrTimeout = newSentinel("request timed out", context.DeadlineExceeded)
 	// ErrUnreachable: no engine answers at the endpoint. Class Unavailable.
 	ErrUnreachable = newSentinel("engine is not reachable", errdefs.ErrUnavailable)
-	// ErrNotReady: an engine answers, but with a failure of its own.
-	// Class Unavailable.
+	// ErrNotReady: an engine answers, but with a failure of its own; or a
+	// [Mirror] is not up to date enough to tell. Class Unavailable.
 	ErrNotReady = newSentinel("engine is not ready", errdefs.ErrUnavailable)
+	// ErrMirrorClosed: a [Mirror] was read after its end. Class
+	// FailedPrecondition.
+	ErrMirrorClosed = newSentinel("mirror is closed", errdefs.ErrFailedPrecondition)
 	// ErrBadAnswer: the engine's answer was cut short or is not what its
 	// API promises. Whether the request was carried out is not known.
 	// Class Unavailable.

@@ -307,12 +307,12 @@ func notRunning(info container.InspectResponse) error {
 // request makes one call of an operation that has no deadline as a whole.
 func (r *Runtime) request(ctx context.Context, call func(context.Context) error) error {
 	limit := r.opts.requestTimeout
-	bounded, cancel := context.WithCancel(ctx)
+	asking, cancel := ctx, context.CancelFunc(func() {})
 	if limit > 0 {
-		bounded, cancel = context.WithTimeoutCause(ctx, limit, errOurDeadline)
+		asking, cancel = context.WithTimeoutCause(ctx, limit, errOurDeadline)
 	}
 	defer cancel()
-	err := call(bounded)
+	err := call(asking)
 	if isContextError(err) && ctx.Err() == nil {
 		return &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, err)}
 	}

@@ -140,9 +140,10 @@ func (l *look) started() time.Time {
 // goroutine alone uses it.
 type record struct {
 	id      string
-	look    *look       // the last; nil: none yet
-	pending []happening // not yet explained by a look; the oldest first
-	covered int         // how many of them the look under way covers
+	look    *look              // the last; nil: none yet
+	listed  *container.Summary // what a list showed before the first look; else nil
+	pending []happening        // not yet explained by a look; the oldest first
+	covered int                // how many of them the look under way covers
 
 	queued, busy, slow bool
 	again              bool      // wants one more look
@@ -169,6 +170,9 @@ type feed struct {
 	// means that the look shows more than was told: it is taken once more
 	// after a while, then with settle.
 	onLook func(rec *record, msgs []happening, l *look, settle bool) bool
+	// onListed is told what a list shows of a container whose first look
+	// fails or hangs.
+	onListed func(container.Summary)
 	// onTrouble is told what fails; nil means that the events came back.
 	onTrouble func(error)
 	// onSynced is told when every container was looked at after the engine's
@@ -223,19 +227,20 @@ type round struct {
 	done    func()
 }
 
-func (r *Runtime) newFeed(ctx context.Context) (*feed, error) {
+// newFeed returns a feed for what is called user in an error.
+func (r *Runtime) newFeed(ctx context.Context, user string) (*feed, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	src, ok := r.docker.(EventSource)
 	if !ok {
-		return nil, &UnsupportedError{"Watch", "the engine has no events"}
+		return nil, &UnsupportedError{user, "the engine has no events"}
 	}
 	f := &feed{
 		r: r, src: src, every: r.opts.relist,
 		wake: make(chan struct{}, 1), records: map[string]*record{}, removed: map[string]time.Time{}, timed: map[*record]bool{},
 		slots: inspectWorkers, listRetry: newBackoff(100*time.Millisecond, 10*time.Second),
-		images: imageCache{keep: math.MaxInt64},
+		images: imageCache{keep: math.MaxInt64}, onListed: func(container.Summary) {},
 	}
 	if f.every <= 0 {
 		f.every = DefaultRelist
@@ -604,6 +609,9 @@ func (f *feed) inspect(id string) (l *look, err error) {
 	if err != nil && !errdefs.IsNotFound(err) {
 		st.Problems = append(st.Problems, "ImageRef: "+err.Error())
 	}
+	if problem := r.logProblem(id); problem != nil {
+		st.Problems = append(st.Problems, "LogPath: "+problem.Error())
+	}
 	l.container, l.imageKey = &st, imageKey(img)
 	return l, stErr
 }
@@ -627,7 +635,7 @@ func (f *feed) looked(rec *record, l *look, err error) {
 		f.at(rec, min(100*time.Millisecond<<min(rec.failures, 10), 10*time.Second))
 		return
 	}
-	rec.failures, rec.lookedAt = 0, time.Now()
+	rec.failures, rec.lookedAt, rec.listed = 0, time.Now(), nil
 	msgs := rec.pending[:rec.covered:rec.covered]
 	rec.pending = slices.Clone(rec.pending[rec.covered:])
 	rec.covered = 0
@@ -681,6 +689,9 @@ func (f *feed) answered(rec *record) {
 
 // excuse takes a record out of the rounds that do not wait for it.
 func (f *feed) excuse(rec *record) {
+	if rec.listed != nil {
+		f.onListed(*rec.listed)
+	}
 	for _, rd := range f.rounds {
 		if rd.lenient {
 			delete(rd.left, rec)
@@ -764,7 +775,7 @@ func (f *feed) listed(list []container.Summary, err error, full bool, gaps int, 
 	}
 	there := make(map[string]bool, len(list))
 	var check []*record
-	for _, s := range list {
+	for i, s := range list {
 		there[s.ID] = true
 		if at, gone := f.removed[s.ID]; gone && !began.After(at) {
 			continue
@@ -772,6 +783,9 @@ func (f *feed) listed(list []container.Summary, err error, full bool, gaps int, 
 		rec := f.records[s.ID]
 		if rec == nil {
 			rec = f.newRecord(s.ID)
+		}
+		if rec.look == nil {
+			rec.listed = &list[i]
 		}
 		if full || differs(rec, s) {
 			check = append(check, rec)

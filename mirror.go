@@ -9,12 +9,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/docker/docker/api/types/container"
 )
 
 // Reader is what can be asked about containers and sandboxes. A [*Runtime]
 // asks the engine each time; a [*Mirror] answers from memory. Code that reads
-// through it takes what it gets as read only: a Mirror shares the maps and
-// slices inside.
+// through it uses full IDs, takes what it gets as read only, for a Mirror
+// shares the maps and slices inside, and does not mind some milliseconds: a
+// Mirror's lists are as fresh as [Mirror.Freshness] says, with no error for
+// age, and its statuses wait for no log file to be complete.
 type Reader interface {
 	ListContainers(ctx context.Context, f Filter) ([]Container, error)
 	ContainerStatus(ctx context.Context, id string) (ContainerStatus, error)
@@ -62,6 +66,7 @@ type entry struct {
 	labels    map[string]string // as the engine has them
 	container *ContainerStatus  // nil: it is a sandbox
 	sandbox   *SandboxStatus
+	listed    bool // a list shows it, and no inspection yet: its status is not known
 }
 
 // indexKey names a part of the picture: all of a kind, or those of it that
@@ -94,7 +99,7 @@ type Freshness struct {
 func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 	ctx, end := r.begin(ctx, "mirror", "")
 	defer end(&err)
-	f, err := r.newFeed(context.WithoutCancel(ctx))
+	f, err := r.newFeed(context.WithoutCancel(ctx), "Mirror")
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +110,7 @@ func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 	m.fresh.AsOf = time.Now()
 	first, failed := make(chan struct{}), make(chan error, 1)
 	ready := sync.OnceFunc(func() { close(first) })
-	f.onLook = m.look
+	f.onLook, f.onListed = m.look, m.listed
 	f.onSynced = func(listed time.Time) {
 		m.synced(listed)
 		ready()
@@ -138,8 +143,9 @@ func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 	return nil, err
 }
 
-// Close ends the mirror and waits until nothing of it is under way. The
-// picture stays as it is. A second Close does nothing more.
+// Close ends the mirror and waits until nothing of it is under way. From then
+// on what asks of it fails with [ErrMirrorClosed]; Status and Statuses go on
+// to show the last picture. A second Close does nothing more.
 func (m *Mirror) Close() error {
 	m.feed.stop()
 	<-m.done
@@ -148,25 +154,53 @@ func (m *Mirror) Close() error {
 	if !m.closed {
 		m.closed = true
 		m.fresh.Synced, m.fresh.AsOf = false, m.asOf()
-		m.fresh.Err = errMirrorClosed
+		m.fresh.Err = ErrMirrorClosed
 	}
 	return nil
 }
 
-var errMirrorClosed = &classified{ErrNotReady, "the mirror is closed"}
-
 // look puts what an inspection showed into the picture.
 func (m *Mirror) look(rec *record, _ []happening, l *look, _ bool) bool {
+	if l.gone {
+		m.replace(rec.id, nil)
+	} else {
+		m.replace(rec.id, &entry{id: rec.id, created: l.state.created, labels: l.labels, container: l.container, sandbox: l.sandbox})
+	}
+	return true
+}
+
+// listed puts into the picture what a list shows of a container that cannot be
+// inspected: lists lack nothing that the engine's have.
+func (m *Mirror) listed(s container.Summary) {
+	r := m.feed.r
+	e := &entry{id: s.ID, labels: s.Labels, listed: true}
+	if r.kindOfContainer(s.Names, s.ImageID, s.Labels) == TypeSandbox {
+		sb, err := r.sandboxFromSummary(s)
+		if err != nil {
+			return // an inspection will tell of it
+		}
+		e.created, e.sandbox = sb.CreatedAt, &SandboxStatus{Sandbox: sb}
+	} else {
+		c, err := r.fromSummary(s)
+		if err != nil {
+			return
+		}
+		e.created, e.container = c.CreatedAt, &ContainerStatus{Container: c}
+	}
+	m.replace(s.ID, e)
+}
+
+// replace makes the next version of the picture. A nil entry is none.
+func (m *Mirror) replace(id string, e *entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.remove(m.byID[rec.id])
-	if !l.gone {
-		m.add(&entry{id: rec.id, created: l.state.created, labels: l.labels, container: l.container, sandbox: l.sandbox})
+	m.remove(m.byID[id])
+	if e != nil {
+		m.add(e)
 	}
 	m.version++
 	close(m.changed)
 	m.changed = make(chan struct{})
-	return true
 }
 
 func (m *Mirror) trouble(err error) {
@@ -250,7 +284,7 @@ func (m *Mirror) Sync(ctx context.Context, ids ...string) (err error) {
 	case err := <-done:
 		return err
 	case <-m.done:
-		return errMirrorClosed
+		return ErrMirrorClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -274,7 +308,7 @@ func (m *Mirror) Changed(ctx context.Context, version uint64) (uint64, error) {
 		select {
 		case <-changed:
 		case <-m.done:
-			return now, &Error{"watch mirror", "", errMirrorClosed}
+			return now, &Error{"watch mirror", "", ErrMirrorClosed}
 		case <-ctx.Done():
 			return now, &Error{"watch mirror", "", ctx.Err()}
 		}
@@ -287,18 +321,21 @@ func (m *Mirror) Statuses() []*ContainerStatus {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	list := m.index[indexKey{kind: TypeContainer}]
-	out := make([]*ContainerStatus, len(list))
-	for i, e := range list {
-		out[i] = e.container
+	out := make([]*ContainerStatus, 0, len(list))
+	for _, e := range list {
+		if !e.listed {
+			out = append(out, e.container)
+		}
 	}
 	return out
 }
 
-// Status returns a container by its full ID, or nil. It is read only.
+// Status returns a container by its full ID, or nil if the picture has no
+// such container, or only knows it from a list. It is read only.
 func (m *Mirror) Status(id string) *ContainerStatus {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if e := m.byID[id]; e != nil {
+	if e := m.byID[id]; e != nil && !e.listed {
 		return e.container
 	}
 	return nil
@@ -306,7 +343,8 @@ func (m *Mirror) Status(id string) *ContainerStatus {
 
 // ContainerStatus returns the status of a container by its full ID, as
 // [Runtime.ContainerStatus] does. The error is [ErrNotReady] where the
-// picture has no such container and is not fresh enough to be sure.
+// picture has no such container and is not fresh enough to be sure, or where
+// the container's first inspection still fails or hangs.
 func (m *Mirror) ContainerStatus(ctx context.Context, id string) (ContainerStatus, error) {
 	e, err := m.find(ctx, id)
 	if err == nil && e.container == nil {
@@ -332,15 +370,17 @@ func (m *Mirror) SandboxStatus(ctx context.Context, id string) (SandboxStatus, e
 }
 
 func (m *Mirror) find(ctx context.Context, id string) (*entry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	if strings.TrimSpace(id) == "" {
 		return nil, &FieldError{"id", "empty"}
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	if err := m.readable(ctx); err != nil {
+		return nil, err
+	}
 	switch e := m.byID[id]; {
+	case e != nil && e.listed:
+		return nil, &classified{ErrNotReady, "not inspected yet"}
 	case e != nil:
 		return e, nil
 	case !m.fresh.Synced || m.doubts[id]:
@@ -349,63 +389,64 @@ func (m *Mirror) find(ctx context.Context, id string) (*entry, error) {
 	return nil, ErrContainerNotFound
 }
 
+// readable tells why nothing can be read. The caller holds the lock.
+func (m *Mirror) readable(ctx context.Context) error {
+	if m.closed {
+		return ErrMirrorClosed
+	}
+	return ctx.Err()
+}
+
 // ListContainers lists the containers that f selects, newest first, as
 // [Runtime.ListContainers] does. CreatedAt is exact, Image is what a status
-// says, and f.Fast changes nothing.
+// says, and f.Fast changes nothing; only where a container's first inspection
+// fails or hangs it is as a fast list shows it.
 func (m *Mirror) ListContainers(ctx context.Context, f Filter) ([]Container, error) {
-	fail := func(err error) ([]Container, error) { return nil, &Error{"list containers", "", err} }
-	if err := ctx.Err(); err != nil {
-		return fail(err)
-	}
-	if err := f.check(); err != nil {
-		return fail(err)
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	from := m.narrow(TypeContainer, f.ID, f.IDPrefix, f.SandboxID, f.Labels)
-	list := make([]Container, 0, len(from))
-	for _, e := range from {
+	return listMirror(ctx, m, "list containers", f.check(), f, TypeContainer, func(e *entry) (Container, bool) {
 		c := &e.container.Container
-		if f.selectsID(e.id) && (f.SandboxID == "" || c.SandboxID == f.SandboxID) && (f.UID == "" || c.Name.UID == f.UID) &&
-			(f.State == "" || c.State == f.State) && f.selectsLabels(e.labels) {
-			list = append(list, *c)
-		}
-	}
-	if f.IDPrefix && len(list) > 1 {
-		return fail(&FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", f.ID, len(list))})
-	}
-	return list, nil
+		return *c, (f.SandboxID == "" || c.SandboxID == f.SandboxID) && (f.UID == "" || c.Name.UID == f.UID) && (f.State == "" || c.State == f.State)
+	})
 }
 
 // ListSandboxes lists the sandboxes that f selects, newest first, as
 // [Runtime.ListSandboxes] does.
 func (m *Mirror) ListSandboxes(ctx context.Context, f SandboxFilter) ([]Sandbox, error) {
-	fail := func(err error) ([]Sandbox, error) { return nil, &Error{"list sandboxes", "", err} }
-	if err := ctx.Err(); err != nil {
-		return fail(err)
-	}
-	if err := f.check(); err != nil {
-		return fail(err)
-	}
+	match := Filter{ID: f.ID, Labels: f.Labels}
+	return listMirror(ctx, m, "list sandboxes", f.check(), match, TypeSandbox, func(e *entry) (Sandbox, bool) {
+		sb := &e.sandbox.Sandbox
+		return *sb, (f.UID == "" || sb.Name.UID == f.UID) && (f.State == "" || sb.State == f.State)
+	})
+}
+
+// listMirror returns what pick takes of the entries of a kind that match by
+// their ID and labels. invalid, if not nil, is what is wrong with the filter.
+func listMirror[T any](ctx context.Context, m *Mirror, op string, invalid error, match Filter, kind string, pick func(*entry) (T, bool)) ([]T, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	from := m.narrow(TypeSandbox, f.ID, false, "", f.Labels)
-	match := Filter{ID: f.ID, Labels: f.Labels}
-	list := make([]Sandbox, 0, len(from))
+	if err := cmp.Or(m.readable(ctx), invalid); err != nil {
+		return nil, &Error{op, "", err}
+	}
+	from := m.narrow(kind, match)
+	list := make([]T, 0, len(from))
 	for _, e := range from {
-		sb := &e.sandbox.Sandbox
-		if match.selectsID(e.id) && (f.UID == "" || sb.Name.UID == f.UID) && (f.State == "" || sb.State == f.State) && match.selectsLabels(e.labels) {
-			list = append(list, *sb)
+		if !match.selectsID(e.id) || !match.selectsLabels(e.labels) {
+			continue
 		}
+		if item, ok := pick(e); ok {
+			list = append(list, item)
+		}
+	}
+	if match.IDPrefix && len(list) > 1 {
+		return nil, &Error{op, "", &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", match.ID, len(list))}}
 	}
 	return list, nil
 }
 
 // narrow returns the smallest part of the picture that holds all a filter
 // selects.
-func (m *Mirror) narrow(kind, id string, prefix bool, sandboxID string, labels map[string]string) []*entry {
-	if id != "" && !prefix {
-		if e := m.byID[id]; e != nil && (e.container != nil) == (kind == TypeContainer) {
+func (m *Mirror) narrow(kind string, f Filter) []*entry {
+	if f.ID != "" && !f.IDPrefix {
+		if e := m.byID[f.ID]; e != nil && (e.container != nil) == (kind == TypeContainer) {
 			return []*entry{e}
 		}
 		return nil
@@ -416,10 +457,10 @@ func (m *Mirror) narrow(kind, id string, prefix bool, sandboxID string, labels m
 			best = part
 		}
 	}
-	if sandboxID != "" {
-		try(LabelSandboxID, sandboxID)
+	if f.SandboxID != "" {
+		try(LabelSandboxID, f.SandboxID)
 	}
-	for k, v := range labels {
+	for k, v := range f.Labels {
 		if !strings.HasPrefix(k, annotationPrefix) {
 			try(k, v)
 		}

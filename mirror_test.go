@@ -147,8 +147,14 @@ func TestMirrorFreshness(t *testing.T) {
 		if f := m.Freshness(); f.Synced || f.Err == nil {
 			t.Errorf("freshness of a closed mirror %+v", f)
 		}
-		if err := m.Sync(t.Context()); !errors.Is(err, dockpod.ErrNotReady) {
+		if err := m.Sync(t.Context()); !errors.Is(err, dockpod.ErrMirrorClosed) {
 			t.Errorf("Sync of a closed mirror: %v", err)
+		}
+		if _, err := m.ListContainers(t.Context(), dockpod.Filter{}); !errors.Is(err, dockpod.ErrMirrorClosed) {
+			t.Errorf("a list of a closed mirror: %v", err)
+		}
+		if _, err := m.ContainerStatus(t.Context(), id); !errors.Is(err, dockpod.ErrMirrorClosed) || m.Status(id) == nil {
+			t.Errorf("a status of a closed mirror: %v", err)
 		}
 	})
 }
@@ -223,6 +229,56 @@ func TestMirrorSync(t *testing.T) {
 			t.Errorf("Sync of none: %v", err)
 		}
 	})
+}
+
+// A container that cannot be inspected is in the lists all the same.
+func TestMirrorListsWhatCannotBeInspected(t *testing.T) {
+	for name, fault := range map[string]fake.Fault{
+		"fails": fake.FailAlways(fake.OpContainerInspect, fake.Internal("no inspection")),
+		"hangs": fake.Block(fake.OpContainerInspect),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newFaulty(t)
+				rt := dockpod.New(d.Docker, dockpod.WithOwner("m"))
+				pod := dockpod.SandboxConfig{Name: "pod", Namespace: "ns", UID: "u", Labels: map[string]string{"a": "b"}}
+				sandbox, err := rt.RunSandbox(t.Context(), pod)
+				if err != nil {
+					t.Fatal(err)
+				}
+				id, err := rt.CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "app", Image: "app:1", Labels: map[string]string{"a": "b"}}, pod)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.fail(fault)
+				m, err := rt.Mirror(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				containers, err := m.ListContainers(t.Context(), dockpod.Filter{SandboxID: sandbox, Labels: map[string]string{"a": "b"}})
+				if err != nil || len(containers) != 1 || containers[0].ID != id || containers[0].Name.Container != "app" {
+					t.Errorf("containers are %+v, %v", containers, err)
+				}
+				sandboxes, err := m.ListSandboxes(t.Context(), dockpod.SandboxFilter{State: dockpod.SandboxReady})
+				if err != nil || len(sandboxes) != 1 || sandboxes[0].ID != sandbox {
+					t.Errorf("sandboxes are %+v, %v", sandboxes, err)
+				}
+				if _, err := m.ContainerStatus(t.Context(), id); !errors.Is(err, dockpod.ErrNotReady) {
+					t.Errorf("the status that nobody knows: %v", err)
+				}
+				if m.Status(id) != nil || len(m.Statuses()) != 0 {
+					t.Error("a status that nobody knows")
+				}
+				d.fail(nil)
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if st, err := m.ContainerStatus(t.Context(), id); err != nil || st.ID != id || len(m.Statuses()) != 1 {
+					t.Errorf("when the inspection works again: %v, %v", st.ID, err)
+				}
+			})
+		})
+	}
 }
 
 // A Mirror fails to begin on an engine that does not answer.

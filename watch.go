@@ -62,8 +62,8 @@ type Event struct {
 // that an agent goes on where it was with the Time of the last event it has
 // seen.
 //
-// The loop lasts until it is left, ctx ends, or the engine turns out to have
-// no events ([ErrUnsupported]). Any other error is news, not the end: the
+// The loop lasts until it is left, ctx ends, whose error is then the last, or
+// the engine turns out to have no events ([ErrUnsupported]). Any other error is news, not the end: the
 // engine cannot be reached, the stream was cut, a container cannot be
 // inspected. Watch subscribes anew, asks for what it missed, lists, tells what
 // the difference shows, and closes the gap with EventSynced:
@@ -101,7 +101,7 @@ func (r *Runtime) Watch(ctx context.Context, since time.Time) iter.Seq2[Event, e
 			end(&err)
 			return err
 		}
-		f, err := r.newFeed(ctx)
+		f, err := r.newFeed(ctx, "Watch")
 		if err != nil {
 			yield(Event{}, fail(err))
 			return
