@@ -219,7 +219,7 @@ type Skipped struct {
 }
 
 // New returns a Runtime that works through docker. It does no I/O. It panics
-// if docker is nil.
+// if docker is nil. Close it if it writes log files; docker stays open.
 func New(docker DockerInterface, opts ...Option) *Runtime {
 	if docker == nil {
 		panic("dockpod: New with a nil DockerInterface")
@@ -505,8 +505,10 @@ func redactEndpoint(endpoint string) string {
 }
 
 // Close ends the writing of logs (see [WithLogFiles]) and closes what [Connect]
-// opened; calls that are under way go on. A second Close does nothing more.
-// After [New] the client stays open: it is the caller's.
+// opened; calls that are under way go on, and so do Mirrors and Watches: end
+// them first. A second Close does nothing more. After [New] the client stays
+// open: it is the caller's. With log files a start after Close runs the
+// container, and its error is [ErrLogFile].
 func (r *Runtime) Close() error {
 	r.logKeepers.close()
 	if r.close == nil {
