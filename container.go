@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -505,24 +504,6 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Contai
 		_, ok := gone.Load(c.ID)
 		return ok
 	}), cmp.Or(problems...)
-}
-
-// inspectWorkers is how many inspections are under way at once: the engine
-// gains nothing from more.
-const inspectWorkers = 4
-
-// each calls f for 0 to n-1, a few at a time, and returns when all are done.
-func each(n int, f func(i int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(inspectWorkers, n) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // Managed is a container that [Runtime.ListManaged] found.
@@ -1034,24 +1015,6 @@ const busyTries = 12
 func isBusy(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "device or resource busy") || strings.Contains(text, "directory not empty")
-}
-
-// backoff is a pause that doubles up to a limit.
-type backoff struct{ next, limit time.Duration }
-
-func newBackoff(first, limit time.Duration) *backoff { return &backoff{first, limit} }
-
-// sleep pauses, or returns the context's error if that ends first.
-func (b *backoff) sleep(ctx context.Context) error {
-	t := time.NewTimer(b.next)
-	defer t.Stop()
-	b.next = min(2*b.next, b.limit)
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Wait waits until a container does not run and returns its status then. For

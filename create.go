@@ -463,14 +463,6 @@ type sandboxMemory struct {
 	ShmSize        int64  `json:"shmSize,omitempty"`
 }
 
-// Labels of dockpod's own besides those in labels.go.
-const (
-	labelAttempt       = "io.dockpod.attempt"       // decimal; for a container that was renamed
-	labelImageID       = "io.dockpod.image-id"      // tells it from one made of a commit of it
-	labelLogDirectory  = "io.dockpod.log-directory" // the log link must not leave it
-	labelSandboxMemory = "io.dockpod.sandbox"       // JSON of sandboxMemory
-)
-
 // buildSandbox translates a sandbox's configuration, as buildContainer does a
 // container's.
 func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest, error) {
