@@ -614,56 +614,7 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err := v.err(); err != nil {
 		return "", err
 	}
-	if err := r.checkDevices(ctx, "Resources", c.Devices, c.Resources); err != nil {
-		return "", err
-	}
-	if err := r.checkSources(ctx, c.Mounts); err != nil {
-		return "", err
-	}
-	site, err := r.site(ctx, s, c.Resources, c.CDIDevices)
-	if err != nil {
-		return "", err
-	}
-	sc := &c.SecurityContext
-	sc.Seccomp = seccompOf(*sc, r.opts.seccomp)
-	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
-		return "", err
-	}
-	if sandboxID != "" {
-		info, err := r.inspect(ctx, sandboxID, TypeSandbox)
-		if errdefs.IsNotFound(err) {
-			return "", fmt.Errorf("sandbox %q: %w", sandboxID, ErrSandboxGone)
-		}
-		if err != nil {
-			return "", fmt.Errorf("sandbox %q: %w", sandboxID, err)
-		}
-		if err := r.samePod(info, s); err != nil {
-			return "", err
-		}
-		site.sandboxID, site.privileged = info.ID, mayPrivilege(info)
-		if err := sameNamespaces(info, s.Namespaces); err != nil {
-			return "", err
-		}
-		if s.RuntimeHandler == "" && info.HostConfig != nil {
-			s.RuntimeHandler = r.handlerOf(info.HostConfig.Runtime, info.Config.Labels)
-		}
-		if target := c.SecurityContext.Namespaces.TargetID; target != "" {
-			if c.SecurityContext.Namespaces.TargetID, err = r.sameSandbox(ctx, target, info.ID); err != nil {
-				return "", err
-			}
-		}
-	}
-	img, err := r.resolveImage(ctx, c.Image)
-	if err != nil {
-		return "", fmt.Errorf("image %q: %w", c.Image, err)
-	}
-	site.imageID, site.imageLabels, site.imageCommand = string(img.ID), img.Labels, img.hasCommand
-	if site.features.ImageMounts { // else buildContainer refuses them
-		if c.Mounts, err = r.resolveMounts(ctx, c.Mounts); err != nil {
-			return "", err
-		}
-	}
-	req, err := buildContainer(c, s, site)
+	req, err := r.containerRequest(ctx, sandboxID, c, s)
 	if err != nil {
 		return "", err
 	}
@@ -677,6 +628,68 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 		err = fmt.Errorf("image %q: %w", c.Image, err)
 	}
 	return id, scrub(sourceError(err, c.Mounts), c.Envs)
+}
+
+// containerRequest completes a valid configuration with what the engine, the
+// sandbox and the image say, and translates it.
+func (r *Runtime) containerRequest(ctx context.Context, sandboxID string, c ContainerConfig, s SandboxConfig) (createRequest, error) {
+	if err := r.checkDevices(ctx, "Resources", c.Devices, c.Resources); err != nil {
+		return createRequest{}, err
+	}
+	if err := r.checkSources(ctx, c.Mounts); err != nil {
+		return createRequest{}, err
+	}
+	site, err := r.site(ctx, s, c.Resources, c.CDIDevices)
+	if err != nil {
+		return createRequest{}, err
+	}
+	sc := &c.SecurityContext
+	sc.Seccomp = seccompOf(*sc, r.opts.seccomp)
+	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
+		return createRequest{}, err
+	}
+	if sandboxID != "" {
+		if err := r.enterSandbox(ctx, sandboxID, &c, &s, &site); err != nil {
+			return createRequest{}, err
+		}
+	}
+	img, err := r.resolveImage(ctx, c.Image)
+	if err != nil {
+		return createRequest{}, fmt.Errorf("image %q: %w", c.Image, err)
+	}
+	site.imageID, site.imageLabels, site.imageCommand = string(img.ID), img.Labels, img.hasCommand
+	if site.features.ImageMounts { // else buildContainer refuses them
+		if c.Mounts, err = r.resolveMounts(ctx, c.Mounts); err != nil {
+			return createRequest{}, err
+		}
+	}
+	return buildContainer(c, s, site)
+}
+
+// enterSandbox has a container made in a sandbox of the pod s. What the caller
+// left to the sandbox is filled in, and a target gets its full ID.
+func (r *Runtime) enterSandbox(ctx context.Context, id string, c *ContainerConfig, s *SandboxConfig, site *createSite) error {
+	info, err := r.inspect(ctx, id, TypeSandbox)
+	if errdefs.IsNotFound(err) {
+		err = ErrSandboxGone
+	}
+	if err != nil {
+		return fmt.Errorf("sandbox %q: %w", id, err)
+	}
+	if err := r.samePod(info, *s); err != nil {
+		return err
+	}
+	if err := sameNamespaces(info, s.Namespaces); err != nil {
+		return err
+	}
+	site.sandboxID, site.privileged = info.ID, mayPrivilege(info)
+	if s.RuntimeHandler == "" && info.HostConfig != nil {
+		s.RuntimeHandler = r.handlerOf(info.HostConfig.Runtime, info.Config.Labels)
+	}
+	if target := &c.SecurityContext.Namespaces.TargetID; *target != "" {
+		*target, err = r.sameSandbox(ctx, *target, info.ID)
+	}
+	return err
 }
 
 // site gathers what building a request needs to know of the engine, which is
