@@ -1,9 +1,12 @@
 package dockpod
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // flights lets callers who want the same answer at the same time share one
@@ -104,4 +107,83 @@ func (f *flights[T]) follow(key string, l *line[T]) {
 		defer f.follow(key, l)
 		n.value, n.err = n.ask(n.ctx)
 	}()
+}
+
+// memoTime is how long an engine's version and capabilities are believed. An
+// engine that was upgraded under the agent is noticed within it.
+const memoTime = time.Minute
+
+// memo remembers one answer of the engine for a while. Callers that come
+// together share one request; errors are not kept.
+type memo[T any] struct {
+	keep   time.Duration // zero: memoTime
+	mu     sync.Mutex
+	flight chan struct{} // closed when the request that is under way ends
+	at     time.Time
+	value  T
+}
+
+// known returns what is remembered, if it is not too old.
+func (m *memo[T]) known() (v T, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ok = !m.at.IsZero() && time.Since(m.at) < cmp.Or(m.keep, memoTime)
+	return m.value, ok
+}
+
+func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
+	for {
+		m.mu.Lock()
+		if !m.at.IsZero() && time.Since(m.at) < cmp.Or(m.keep, memoTime) {
+			defer m.mu.Unlock()
+			return m.value, nil
+		}
+		if m.flight == nil {
+			done := make(chan struct{})
+			m.flight = done
+			m.mu.Unlock()
+			v, err := fetch(ctx)
+			m.mu.Lock()
+			m.flight = nil
+			close(done)
+			if err == nil {
+				m.value, m.at = v, time.Now()
+			}
+			m.mu.Unlock()
+			return v, err
+		}
+		wait := m.flight
+		m.mu.Unlock()
+		select {
+		case <-wait: // answered, or failed for its own caller: look again
+		case <-ctx.Done():
+			var zero T
+			return zero, ctx.Err()
+		}
+	}
+}
+
+// forget drops what is remembered.
+func (m *memo[T]) forget() {
+	m.mu.Lock()
+	m.at = time.Time{}
+	m.mu.Unlock()
+}
+
+// inspectWorkers is how many inspections are under way at once: the engine
+// gains nothing from more.
+const inspectWorkers = 4
+
+// each calls f for 0 to n-1, a few at a time, and returns when all are done.
+func each(n int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(inspectWorkers, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -507,24 +506,6 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Contai
 	}), cmp.Or(problems...)
 }
 
-// inspectWorkers is how many inspections are under way at once: the engine
-// gains nothing from more.
-const inspectWorkers = 4
-
-// each calls f for 0 to n-1, a few at a time, and returns when all are done.
-func each(n int, f func(i int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(inspectWorkers, n) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 // Managed is a container that [Runtime.ListManaged] found.
 type Managed struct {
 	ID        string
@@ -633,56 +614,7 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err := v.err(); err != nil {
 		return "", err
 	}
-	if err := r.checkDevices(ctx, "Resources", c.Devices, c.Resources); err != nil {
-		return "", err
-	}
-	if err := r.checkSources(ctx, c.Mounts); err != nil {
-		return "", err
-	}
-	site, err := r.site(ctx, s, c.Resources, c.CDIDevices)
-	if err != nil {
-		return "", err
-	}
-	sc := &c.SecurityContext
-	sc.Seccomp = seccompOf(*sc, r.opts.seccomp)
-	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
-		return "", err
-	}
-	if sandboxID != "" {
-		info, err := r.inspect(ctx, sandboxID, TypeSandbox)
-		if errdefs.IsNotFound(err) {
-			return "", fmt.Errorf("sandbox %q: %w", sandboxID, ErrSandboxGone)
-		}
-		if err != nil {
-			return "", fmt.Errorf("sandbox %q: %w", sandboxID, err)
-		}
-		if err := r.samePod(info, s); err != nil {
-			return "", err
-		}
-		site.sandboxID, site.privileged = info.ID, mayPrivilege(info)
-		if err := sameNamespaces(info, s.Namespaces); err != nil {
-			return "", err
-		}
-		if s.RuntimeHandler == "" && info.HostConfig != nil {
-			s.RuntimeHandler = r.handlerOf(info.HostConfig.Runtime, info.Config.Labels)
-		}
-		if target := c.SecurityContext.Namespaces.TargetID; target != "" {
-			if c.SecurityContext.Namespaces.TargetID, err = r.sameSandbox(ctx, target, info.ID); err != nil {
-				return "", err
-			}
-		}
-	}
-	img, err := r.resolveImage(ctx, c.Image)
-	if err != nil {
-		return "", fmt.Errorf("image %q: %w", c.Image, err)
-	}
-	site.imageID, site.imageLabels, site.imageCommand = string(img.ID), img.Labels, img.hasCommand
-	if site.features.ImageMounts { // else buildContainer refuses them
-		if c.Mounts, err = r.resolveMounts(ctx, c.Mounts); err != nil {
-			return "", err
-		}
-	}
-	req, err := buildContainer(c, s, site)
+	req, err := r.containerRequest(ctx, sandboxID, c, s)
 	if err != nil {
 		return "", err
 	}
@@ -696,6 +628,68 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 		err = fmt.Errorf("image %q: %w", c.Image, err)
 	}
 	return id, scrub(sourceError(err, c.Mounts), c.Envs)
+}
+
+// containerRequest completes a valid configuration with what the engine, the
+// sandbox and the image say, and translates it.
+func (r *Runtime) containerRequest(ctx context.Context, sandboxID string, c ContainerConfig, s SandboxConfig) (createRequest, error) {
+	if err := r.checkDevices(ctx, "Resources", c.Devices, c.Resources); err != nil {
+		return createRequest{}, err
+	}
+	if err := r.checkSources(ctx, c.Mounts); err != nil {
+		return createRequest{}, err
+	}
+	site, err := r.site(ctx, s, c.Resources, c.CDIDevices)
+	if err != nil {
+		return createRequest{}, err
+	}
+	sc := &c.SecurityContext
+	sc.Seccomp = seccompOf(*sc, r.opts.seccomp)
+	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
+		return createRequest{}, err
+	}
+	if sandboxID != "" {
+		if err := r.enterSandbox(ctx, sandboxID, &c, &s, &site); err != nil {
+			return createRequest{}, err
+		}
+	}
+	img, err := r.resolveImage(ctx, c.Image)
+	if err != nil {
+		return createRequest{}, fmt.Errorf("image %q: %w", c.Image, err)
+	}
+	site.imageID, site.imageLabels, site.imageCommand = string(img.ID), img.Labels, img.hasCommand
+	if site.features.ImageMounts { // else buildContainer refuses them
+		if c.Mounts, err = r.resolveMounts(ctx, c.Mounts); err != nil {
+			return createRequest{}, err
+		}
+	}
+	return buildContainer(c, s, site)
+}
+
+// enterSandbox has a container made in a sandbox of the pod s. What the caller
+// left to the sandbox is filled in, and a target gets its full ID.
+func (r *Runtime) enterSandbox(ctx context.Context, id string, c *ContainerConfig, s *SandboxConfig, site *createSite) error {
+	info, err := r.inspect(ctx, id, TypeSandbox)
+	if errdefs.IsNotFound(err) {
+		err = ErrSandboxGone
+	}
+	if err != nil {
+		return fmt.Errorf("sandbox %q: %w", id, err)
+	}
+	if err := r.samePod(info, *s); err != nil {
+		return err
+	}
+	if err := sameNamespaces(info, s.Namespaces); err != nil {
+		return err
+	}
+	site.sandboxID, site.privileged = info.ID, mayPrivilege(info)
+	if s.RuntimeHandler == "" && info.HostConfig != nil {
+		s.RuntimeHandler = r.handlerOf(info.HostConfig.Runtime, info.Config.Labels)
+	}
+	if target := &c.SecurityContext.Namespaces.TargetID; *target != "" {
+		*target, err = r.sameSandbox(ctx, *target, info.ID)
+	}
+	return err
 }
 
 // site gathers what building a request needs to know of the engine, which is
@@ -1034,24 +1028,6 @@ const busyTries = 12
 func isBusy(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "device or resource busy") || strings.Contains(text, "directory not empty")
-}
-
-// backoff is a pause that doubles up to a limit.
-type backoff struct{ next, limit time.Duration }
-
-func newBackoff(first, limit time.Duration) *backoff { return &backoff{first, limit} }
-
-// sleep pauses, or returns the context's error if that ends first.
-func (b *backoff) sleep(ctx context.Context) error {
-	t := time.NewTimer(b.next)
-	defer t.Stop()
-	b.next = min(2*b.next, b.limit)
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Wait waits until a container does not run and returns its status then. For

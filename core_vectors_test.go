@@ -209,7 +209,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		in := vectorIn[struct{ Envs []EnvVar }](t, c)
 		cfg, s, site := plain()
 		cfg.Envs = in.Envs
-		req, err := buildContainer(cfg, s, site)
+		req, err := checkedContainer(cfg, s, site)
 		if err != nil {
 			return failed(err)
 		}
@@ -231,7 +231,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 	"mounts.binds": func(t *testing.T, c vectorCase) map[string]any {
 		cfg, s, site := plain()
 		cfg.Mounts, site.features = vectorMounts(t, c), featuresOf("1.41") // texts are of APIs that have no other word
-		req, err := buildContainer(cfg, s, site)
+		req, err := checkedContainer(cfg, s, site)
 		if err != nil {
 			return failed(err)
 		}
@@ -240,7 +240,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 	"mounts.objects": func(t *testing.T, c vectorCase) map[string]any {
 		cfg, s, site := plain()
 		cfg.Mounts, site.features = vectorMounts(t, c), featuresOf("1.44")
-		req, err := buildContainer(cfg, s, site)
+		req, err := checkedContainer(cfg, s, site)
 		if err != nil {
 			return failed(err)
 		}
@@ -290,7 +290,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		in := vectorIn[struct{ Driver, CgroupParent string }](t, c)
 		cfg, s, site := plain()
 		s.CgroupParent, site.cgroupDriver = in.CgroupParent, in.Driver
-		sandbox, err := buildSandbox(s, "", site)
+		sandbox, err := checkedSandbox(s, "", site)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -457,7 +457,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		for _, p := range in.PortMappings {
 			s.Ports = append(s.Ports, PortMapping{Protocol(strings.ToLower(fmt.Sprint(p.Protocol))), p.ContainerPort, p.HostPort, p.HostIP})
 		}
-		req, err := buildSandbox(s, "", site)
+		req, err := checkedSandbox(s, "", site)
 		if err != nil {
 			return failed(err)
 		}
@@ -501,7 +501,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		m := in.Config.Metadata
 		_, _, site := plain()
 		site.imageID = in.Image
-		req, err := buildSandbox(SandboxConfig{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Attempt: m.Attempt, Hostname: in.Config.Hostname}, in.Image, site)
+		req, err := checkedSandbox(SandboxConfig{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Attempt: m.Attempt, Hostname: in.Config.Hostname}, in.Image, site)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -591,7 +591,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		in := vectorIn[struct {
 			Sandbox struct{ Name, Namespace, UID string }
 		}](t, c).Sandbox
-		req, err := buildSandbox(SandboxConfig{Name: in.Name, Namespace: in.Namespace, UID: in.UID}, "", fullSite())
+		req, err := checkedSandbox(SandboxConfig{Name: in.Name, Namespace: in.Namespace, UID: in.UID}, "", fullSite())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -660,7 +660,7 @@ var coreOps = map[string]func(*testing.T, vectorCase) map[string]any{
 		}](t, c)
 		_, s, site := plain()
 		s.Namespaces = in.NamespaceOptions.options()
-		req, err := buildSandbox(s, "", site)
+		req, err := checkedSandbox(s, "", site)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -846,7 +846,7 @@ func vectorSecurity(t *testing.T, c vectorCase) map[string]any {
 		Privileged: sc.Privileged, NoNewPrivs: sc.NoNewPrivs, Capabilities: sc.Capabilities, SELinux: sc.SELinuxOptions,
 		MaskedPaths: sc.MaskedPaths, ReadonlyPaths: sc.ReadonlyPaths, Namespaces: in.NamespaceOptions.options(),
 	}
-	req, err := buildContainer(cfg, s, site)
+	req, err := checkedContainer(cfg, s, site)
 	if err != nil {
 		return failed(err)
 	}

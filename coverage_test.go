@@ -124,10 +124,10 @@ var coverageRefusals = map[string][]func(*setting){
 type built struct{ sandbox, container createRequest }
 
 func (x *setting) build() (b built, err error) {
-	if b.sandbox, err = buildSandbox(x.s, "pause:1", x.site); err != nil {
+	if b.sandbox, err = checkedSandbox(x.s, "pause:1", x.site); err != nil {
 		return b, err
 	}
-	b.container, err = buildContainer(x.c, x.s, x.site)
+	b.container, err = checkedContainer(x.c, x.s, x.site)
 	return b, err
 }
 

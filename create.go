@@ -105,9 +105,8 @@ func (c ContainerConfig) Validate() error {
 		v.bad("ShmSize", "%d is negative", c.ShmSize)
 	}
 	v.ulimits(c.Ulimits)
-	if _, err := parsePlatform(c.Platform); err != nil {
-		v.add(err)
-	}
+	_, err := parsePlatform(c.Platform)
+	v.add(err)
 	if h := c.Healthcheck; h != nil {
 		if len(h.Command) == 0 {
 			v.bad("Healthcheck.Command", "empty")
@@ -166,7 +165,12 @@ func (s SandboxConfig) Validate() error {
 // validator collects what is wrong with a configuration.
 type validator struct{ errs []error }
 
-func (v *validator) add(err error) { v.errs = append(v.errs, err) }
+// add takes an error, or nil for none.
+func (v *validator) add(err error) {
+	if err != nil {
+		v.errs = append(v.errs, err)
+	}
+}
 
 func (v *validator) bad(field, format string, args ...any) {
 	v.add(&FieldError{field, bounded(fmt.Sprintf(format, args...))})
@@ -266,9 +270,8 @@ func (v *validator) signal(field, s string) {
 }
 
 func (v *validator) labels(labels, annotations map[string]string) {
-	if _, err := JoinLabels(labels, annotations); err != nil {
-		v.add(err)
-	}
+	_, err := JoinLabels(labels, annotations)
+	v.add(err)
 }
 
 var hostnamePattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$`)
@@ -338,11 +341,54 @@ func (v *validator) ports(s SandboxConfig) {
 	}
 }
 
-// buildContainer translates a configuration into the engine's request. It is
-// pure: the same input gives the same request.
+// buildContainer translates a valid configuration into the engine's request.
+// It is pure: the same input gives the same request.
 func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (createRequest, error) {
 	v := &validator{}
-	v.all(c.Validate(), "")
+	p := placeOf(v, c, s, site)
+	checkInPlace(v, c, p, site)
+	if err := v.err(); err != nil {
+		return createRequest{}, err
+	}
+	labels, err := containerLabels(c, s, p, site)
+	if err != nil {
+		return createRequest{}, err
+	}
+	platform, _ := parsePlatform(c.Platform) // it is valid
+	req := createRequest{
+		Name:     p.name,
+		Config:   containerConfig(c, labels, site),
+		Host:     containerHost(c, s, p, site),
+		Net:      &network.NetworkingConfig{},
+		Platform: platform,
+		Asked:    c.Resources.plain(),
+	}
+	return req, req.seal(site)
+}
+
+// place is where a container stands in its pod.
+type place struct {
+	name         Name
+	logPath      string // empty: no log is asked for
+	cgroupParent string // as the engine's driver spells it
+	namespaces   NamespaceOptions
+}
+
+func placeOf(v *validator, c ContainerConfig, s SandboxConfig, site createSite) (p place) {
+	p.name = Name{Container: c.Name, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: c.Attempt}
+	p.cgroupParent = v.cgroupParent("SandboxConfig.CgroupParent", site.cgroupDriver, s.CgroupParent)
+	v.add(p.name.Validate()) // good parts can make a name that is too long, or reads as another
+	var err error
+	p.logPath, err = logPath(s.LogDirectory, c.LogPath)
+	v.add(err)
+	p.namespaces, err = joinNamespaces(c.SecurityContext.Namespaces, s.Namespaces)
+	v.add(err)
+	return p
+}
+
+// checkInPlace refuses what only the engine, the image or the sandbox makes
+// wrong.
+func checkInPlace(v *validator, c ContainerConfig, p place, site createSite) {
 	if len(c.Command) == 0 && len(c.Args) == 0 && !site.imageCommand {
 		v.bad("Command", "empty, and the image brings none")
 	}
@@ -352,82 +398,68 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 	gateMounts(v, c.Mounts, site.features)
 	gateResources(v, "Resources", c.Resources, site)
 	gateCDI(v, c.CDIDevices, site.cdi)
-	parent := v.cgroupParent("SandboxConfig.CgroupParent", site.cgroupDriver, s.CgroupParent)
-	name := Name{Container: c.Name, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: c.Attempt}
-	if err := name.Validate(); err != nil && len(v.errs) == 0 {
-		v.add(err)
-	}
-	log, err := logPath(s.LogDirectory, c.LogPath)
-	if err != nil {
-		v.add(err)
-	}
-	ns, err := joinNamespaces(c.SecurityContext.Namespaces, s.Namespaces)
-	if err != nil {
-		v.add(err)
-	}
 	if c.SecurityContext.Privileged && site.sandboxID != "" && !site.privileged {
 		v.bad("SecurityContext.Privileged", "the sandbox was not made for privileged containers")
 	}
-	if ns.PID == NamespaceTarget && site.sandboxID == "" {
+	if p.namespaces.PID == NamespaceTarget && site.sandboxID == "" {
 		v.bad("SecurityContext.Namespaces.PID", "%q: a container without a sandbox is of no pod", NamespaceTarget)
 	}
 	site.loaded(v, c.SecurityContext.Seccomp)
-	if c.ShmSize > 0 && (ns.IPC == NamespaceNode || site.sandboxID != "") {
+	if c.ShmSize > 0 && (p.namespaces.IPC == NamespaceNode || site.sandboxID != "") {
 		v.bad("ShmSize", "/dev/shm is the pod's, or the node's: SandboxConfig.ShmSize sets the pod's")
 	}
-	if err := v.err(); err != nil {
-		return createRequest{}, err
-	}
+}
 
-	labels, err := site.labels(TypeContainer, name, c.Labels, c.Annotations)
+func containerLabels(c ContainerConfig, s SandboxConfig, p place, site createSite) (map[string]string, error) {
+	labels, err := site.labels(TypeContainer, p.name, c.Labels, c.Annotations)
 	if err != nil {
-		return createRequest{}, err
+		return nil, err
 	}
 	labels[LabelImage] = c.Image
-	if log != "" {
-		labels[LabelLogPath] = log
+	if p.logPath != "" {
+		labels[LabelLogPath] = p.logPath
 		labels[labelLogDirectory] = s.LogDirectory
 	}
 	if site.sandboxID != "" {
 		labels[LabelSandboxID] = site.sandboxID
 	}
+	return labels, nil
+}
 
-	platform, _ := parsePlatform(c.Platform)
-	req := createRequest{
-		Name:     name,
-		Platform: platform,
-		Asked:    c.Resources.plain(),
-		Config: &container.Config{
-			Entrypoint:  words(c.Command),
-			Cmd:         words(c.Args),
-			Env:         envList(c.Envs),
-			Image:       site.imageID,
-			WorkingDir:  c.WorkingDir,
-			Labels:      labels,
-			OpenStdin:   c.Stdin,
-			StdinOnce:   c.StdinOnce,
-			Tty:         c.TTY,
-			StopSignal:  c.StopSignal,
-			Healthcheck: healthConfig(c.Healthcheck),
-		},
-		Host: &container.HostConfig{
-			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
-			Runtime:       s.RuntimeHandler,
-			LogConfig:     container.LogConfig{Type: c.LogConfig.Driver, Config: maps.Clone(c.LogConfig.Options)},
-			Resources:     engineResources(c.Resources),
-			OomScoreAdj:   c.Resources.OOMScoreAdj,
-			Init:          cloned(c.Init),
-			ShmSize:       c.ShmSize,
-			ExtraHosts:    hostList(c.ExtraHosts),
-		},
-		Net: &network.NetworkingConfig{},
+func containerConfig(c ContainerConfig, labels map[string]string, site createSite) *container.Config {
+	cfg := &container.Config{
+		Entrypoint:  words(c.Command),
+		Cmd:         words(c.Args),
+		Env:         envList(c.Envs),
+		Image:       site.imageID,
+		User:        userOf(c.SecurityContext.RunAsUser, c.SecurityContext.RunAsUserName, c.SecurityContext.RunAsGroup),
+		WorkingDir:  c.WorkingDir,
+		Labels:      labels,
+		OpenStdin:   c.Stdin,
+		StdinOnce:   c.StdinOnce,
+		Tty:         c.TTY,
+		StopSignal:  c.StopSignal,
+		Healthcheck: healthConfig(c.Healthcheck),
 	}
 	if c.StopTimeout != nil {
 		t := wholeSeconds(*c.StopTimeout)
-		req.Config.StopTimeout = &t
+		cfg.StopTimeout = &t
 	}
-	h := req.Host
-	h.CgroupParent = parent
+	return cfg
+}
+
+func containerHost(c ContainerConfig, s SandboxConfig, p place, site createSite) *container.HostConfig {
+	h := &container.HostConfig{
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		Runtime:       s.RuntimeHandler,
+		LogConfig:     container.LogConfig{Type: c.LogConfig.Driver, Config: maps.Clone(c.LogConfig.Options)},
+		Resources:     engineResources(c.Resources),
+		OomScoreAdj:   c.Resources.OOMScoreAdj,
+		Init:          cloned(c.Init),
+		ShmSize:       c.ShmSize,
+		ExtraHosts:    hostList(c.ExtraHosts),
+	}
+	h.CgroupParent = p.cgroupParent
 	h.Devices = engineDevices(c.Devices)
 	if len(c.CDIDevices) > 0 {
 		h.DeviceRequests = []container.DeviceRequest{{Driver: "cdi", DeviceIDs: slices.Clone(c.CDIDevices)}}
@@ -436,12 +468,12 @@ func buildContainer(c ContainerConfig, s SandboxConfig, site createSite) (create
 		h.Ulimits = append(h.Ulimits, &container.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
 	}
 	h.Mounts, h.Binds = engineMounts(c.Mounts, site.features)
-	applyNamespaces(h, ns, site.sandboxID)
-	applySecurity(c.SecurityContext, site.seccomp, req.Config, h)
+	applyNamespaces(h, p.namespaces, site.sandboxID)
+	applySecurity(h, c.SecurityContext, site.seccomp)
 	if h.ShmSize == 0 && !h.IpcMode.IsContainer() && !h.IpcMode.IsHost() {
 		h.ShmSize = defaultShmSize
 	}
-	return req, req.seal(site)
+	return h
 }
 
 // sandboxMemory is what a sandbox must remember and the engine has no place
@@ -463,21 +495,10 @@ type sandboxMemory struct {
 	ShmSize        int64  `json:"shmSize,omitempty"`
 }
 
-// Labels of dockpod's own besides those in labels.go.
-const (
-	labelAttempt       = "io.dockpod.attempt"       // decimal; for a container that was renamed
-	labelImageID       = "io.dockpod.image-id"      // tells it from one made of a commit of it
-	labelLogDirectory  = "io.dockpod.log-directory" // the log link must not leave it
-	labelSandboxMemory = "io.dockpod.sandbox"       // JSON of sandboxMemory
-)
-
 // buildSandbox translates a sandbox's configuration, as buildContainer does a
-// container's.
+// container's. image is the reference of its image; empty: the built-in one.
 func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest, error) {
-	name := Name{Container: SandboxContainerName, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: s.Attempt}
-	if err := s.Validate(); err != nil {
-		return createRequest{}, err
-	}
+	name := s.sandboxName()
 	if err := name.Validate(); err != nil {
 		return createRequest{}, err
 	}
@@ -488,64 +509,91 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	if err := v.err(); err != nil {
 		return createRequest{}, err
 	}
-	labels, err := site.labels(TypeSandbox, name, s.Labels, s.Annotations)
+	labels, err := sandboxLabels(s, name, image, site)
 	if err != nil {
 		return createRequest{}, err
+	}
+	req := createRequest{
+		Name:   name,
+		Config: sandboxContainer(s, labels, site),
+		Host:   sandboxHost(s, parent, site),
+		Net:    &network.NetworkingConfig{},
+		Asked:  s.Resources.plain(),
+	}
+	return req, req.seal(site)
+}
+
+func sandboxLabels(s SandboxConfig, name Name, image string, site createSite) (map[string]string, error) {
+	labels, err := site.labels(TypeSandbox, name, s.Labels, s.Annotations)
+	if err != nil {
+		return nil, err
 	}
 	if image != "" {
 		labels[LabelImage] = image
 	}
-	memory := sandboxMemory{
+	text, err := json.Marshal(sandboxMemory{
 		Hostname: s.Hostname, LogDirectory: s.LogDirectory, CgroupParent: s.CgroupParent, Ports: s.Ports,
 		Namespaces: s.Namespaces, Security: s.SecurityContext, Resources: s.Resources, Overhead: s.Overhead,
 		RuntimeHandler: s.RuntimeHandler, DNS: s.DNS, Sysctls: s.Sysctls, ShmSize: s.ShmSize,
-	}
-	text, err := json.Marshal(memory)
+	})
 	if err != nil {
-		return createRequest{}, fmt.Errorf("encode the sandbox's label: %w", err)
+		return nil, fmt.Errorf("encode the sandbox's label: %w", err)
 	}
 	labels[labelSandboxMemory] = string(text)
+	return labels, nil
+}
 
-	req := createRequest{
-		Name:  name,
-		Asked: s.Resources.plain(),
-		Config: &container.Config{
-			Hostname:    s.Hostname,
-			Image:       site.imageID,
-			Labels:      labels,
-			Healthcheck: healthConfig(nil),
-			User:        userOf(s.SecurityContext.RunAsUser, "", s.SecurityContext.RunAsGroup),
-		},
-		Host: &container.HostConfig{
-			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
-			Runtime:        s.RuntimeHandler,
-			Resources:      engineResources(s.Resources),
-			OomScoreAdj:    s.Resources.OOMScoreAdj,
-			DNS:            slices.Clone(s.DNS.Servers),
-			DNSSearch:      slices.Clone(s.DNS.Searches),
-			DNSOptions:     slices.Clone(s.DNS.Options),
-			Sysctls:        engineSysctls(s.Sysctls),
-			Privileged:     s.SecurityContext.Privileged,
-			ReadonlyRootfs: s.SecurityContext.ReadonlyRootfs,
-			GroupAdd:       groupList(s.SecurityContext.SupplementalGroups),
-			IpcMode:        container.IPCModeShareable,
-			ShmSize:        cmp.Or(s.ShmSize, defaultShmSize),
-			NetworkMode:    container.NetworkMode(site.network),
-		},
-		Net: &network.NetworkingConfig{},
+func sandboxContainer(s SandboxConfig, labels map[string]string, site createSite) *container.Config {
+	cfg := &container.Config{
+		Hostname:    s.Hostname,
+		Image:       site.imageID,
+		Labels:      labels,
+		Healthcheck: healthConfig(nil),
+		User:        userOf(s.SecurityContext.RunAsUser, "", s.SecurityContext.RunAsGroup),
 	}
-	h := req.Host
-	h.CgroupParent = parent
+	if s.Namespaces.Network != NamespaceNode {
+		cfg.ExposedPorts, _ = enginePorts(s.Ports)
+	}
+	return cfg
+}
+
+func sandboxHost(s SandboxConfig, cgroupParent string, site createSite) *container.HostConfig {
+	sc := s.SecurityContext
+	h := &container.HostConfig{
+		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		Runtime:        s.RuntimeHandler,
+		Resources:      engineResources(s.Resources),
+		OomScoreAdj:    s.Resources.OOMScoreAdj,
+		DNS:            slices.Clone(s.DNS.Servers),
+		DNSSearch:      slices.Clone(s.DNS.Searches),
+		DNSOptions:     slices.Clone(s.DNS.Options),
+		Sysctls:        engineSysctls(s.Sysctls),
+		Privileged:     sc.Privileged,
+		ReadonlyRootfs: sc.ReadonlyRootfs,
+		GroupAdd:       groupList(sc.SupplementalGroups),
+		SecurityOpt:    securityOpts(sc.SELinux, sc.AppArmor, true, sc.Seccomp, site.seccomp),
+		IpcMode:        container.IPCModeShareable,
+		ShmSize:        cmp.Or(s.ShmSize, defaultShmSize),
+		NetworkMode:    container.NetworkMode(site.network),
+	}
+	h.CgroupParent = cgroupParent
 	if site.oomScore != nil && h.OomScoreAdj == 0 {
 		h.OomScoreAdj = *site.oomScore
 	}
 	if h.CPUShares == 0 {
 		h.CPUShares = 2 // the least there is: a sandbox sleeps, and its pod must not pay for it
 	}
+	sandboxNamespaces(h, s)
+	return h
+}
+
+// sandboxNamespaces gives a sandbox the node's namespaces where it asks for
+// them. Only in a network of its own are there ports to publish.
+func sandboxNamespaces(h *container.HostConfig, s SandboxConfig) {
 	if s.Namespaces.Network == NamespaceNode {
 		h.NetworkMode, h.UTSMode = "host", "host"
 	} else {
-		req.Config.ExposedPorts, h.PortBindings = enginePorts(s.Ports)
+		_, h.PortBindings = enginePorts(s.Ports)
 	}
 	if s.Namespaces.PID == NamespaceNode {
 		h.PidMode = "host"
@@ -556,8 +604,6 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	if s.Namespaces.userMode() == NamespaceNode {
 		h.UsernsMode = "host"
 	}
-	h.SecurityOpt = securityOpts(s.SecurityContext.SELinux, s.SecurityContext.AppArmor, true, s.SecurityContext.Seccomp, site.seccomp)
-	return req, req.seal(site)
 }
 
 // labels returns the labels that every container of a Runtime carries, with

@@ -114,9 +114,26 @@ func plain() (ContainerConfig, SandboxConfig, createSite) {
 	return ContainerConfig{Name: "app", Image: "busybox:1"}, SandboxConfig{Name: "pod", Namespace: "ns", UID: "uid"}, fullSite()
 }
 
+// checkedContainer builds what a Runtime would: nothing of a configuration that
+// is refused.
+func checkedContainer(c ContainerConfig, s SandboxConfig, site createSite) (createRequest, error) {
+	if err := c.Validate(); err != nil {
+		return createRequest{}, err
+	}
+	return buildContainer(c, s, site)
+}
+
+// checkedSandbox is checkedContainer for a sandbox.
+func checkedSandbox(s SandboxConfig, image string, site createSite) (createRequest, error) {
+	if err := s.Validate(); err != nil {
+		return createRequest{}, err
+	}
+	return buildSandbox(s, image, site)
+}
+
 func mustBuild(t *testing.T, c ContainerConfig, s SandboxConfig, site createSite) createRequest {
 	t.Helper()
-	req, err := buildContainer(c, s, site)
+	req, err := checkedContainer(c, s, site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,12 +401,6 @@ func TestValidateNames(t *testing.T) {
 func TestValidateZero(t *testing.T) {
 	checkFaults(t, ContainerConfig{}.Validate(), []string{"Name", "Image"})
 	checkFaults(t, SandboxConfig{}.Validate(), []string{"Name", "Namespace", "UID"})
-	if _, err := buildContainer(ContainerConfig{}, SandboxConfig{}, createSite{}); !slices.Equal(faults(err), []string{"Name", "Image", "Command"}) {
-		t.Errorf("the zero container: %v", err)
-	}
-	if _, err := buildSandbox(SandboxConfig{}, "", createSite{}); !slices.Equal(faults(err), []string{"Name", "Namespace", "UID"}) {
-		t.Errorf("the zero sandbox: %v", err)
-	}
 }
 
 func TestValidateContainer(t *testing.T) {
@@ -540,20 +551,14 @@ func TestValidateContainer(t *testing.T) {
 		}, []string{"Name", "Image", "WorkingDir", "Mounts[1].Source", `Resources.Unified["a"]!`, `labels["io.kubernetes.docker.type"]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, s, site := plain()
+			c, s, _ := plain()
 			tt.change(&c)
 			checkFaults(t, c.Validate(), tt.want)
 			if len(tt.want) == 0 {
 				return
 			}
-			// Building refuses the same.
-			_, err := buildContainer(c, s, site)
-			got := faults(err)
-			for _, f := range tt.want {
-				if !slices.Contains(got, f) {
-					t.Errorf("buildContainer: %v: does not refuse %s", err, f)
-				}
-			}
+			_, err := New(&coreStub{}).CreateContainer(t.Context(), "", c, s) // an engine that is asked panics
+			checkFaults(t, err, tt.want)
 		})
 	}
 }
@@ -620,15 +625,16 @@ func TestValidateSandbox(t *testing.T) {
 		{"label of the runtime", func(s *SandboxConfig) { s.Labels = map[string]string{LabelLogPath: "x"} }, []string{`labels["io.kubernetes.container.logpath"]`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, s, site := plain()
+			_, s, _ := plain()
 			tt.change(&s)
 			for range 5 { // the order does not depend on a map's
 				checkFaults(t, s.Validate(), tt.want)
 			}
-			_, err := buildSandbox(s, "", site)
-			if diff := cmp.Diff(tt.want, faults(err), cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("buildSandbox: %v: mismatch (-want +got):\n%s", err, diff)
+			if len(tt.want) == 0 {
+				return
 			}
+			_, err := New(&coreStub{}).RunSandbox(t.Context(), s) // an engine that is asked panics
+			checkFaults(t, err, tt.want)
 		})
 	}
 }
@@ -685,15 +691,15 @@ func TestBuildContainerRefuses(t *testing.T) {
 		{"10 MB of annotations", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
 			c.Annotations = map[string]string{"a": strings.Repeat("x", 10<<20)}
 		}, []string{"Labels"}},
-		{"faults of both kinds of places", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
-			c.WorkingDir, site.imageCommand = "a", false
-		}, []string{"WorkingDir", "Command"}},
+		{"several faults", func(c *ContainerConfig, s *SandboxConfig, site *createSite) {
+			c.CDIDevices, site.cdi, site.imageCommand = []string{"v/c=a"}, false, false
+		}, []string{"Command", "CDIDevices!"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, s, site := plain()
 			tt.change(&c, &s, &site)
 			for range 5 {
-				req, err := buildContainer(c, s, site)
+				req, err := checkedContainer(c, s, site)
 				checkFaults(t, err, tt.want)
 				if !cmp.Equal(req, createRequest{}) {
 					t.Errorf("a request beside an error: %+v", req)
@@ -708,16 +714,16 @@ func TestLabelBound(t *testing.T) {
 	c, s, site := plain()
 	c.Labels = map[string]string{"a": strings.Repeat("x", 10<<20)}
 	site.maxLabelBytes = -1
-	if _, err := buildContainer(c, s, site); err != nil {
+	if _, err := checkedContainer(c, s, site); err != nil {
 		t.Errorf("no bound: %v", err)
 	}
 	s.Labels = map[string]string{"b": strings.Repeat("x", 99)}
 	site.maxLabelBytes = 99
-	if _, err := buildSandbox(s, "", site); !slices.Equal(faults(err), []string{"Labels"}) {
+	if _, err := checkedSandbox(s, "", site); !slices.Equal(faults(err), []string{"Labels"}) {
 		t.Errorf("a sandbox's label of 100 bytes where 99 may be: %v", err)
 	}
 	site.maxLabelBytes = 100
-	if _, err := buildSandbox(s, "", site); err != nil {
+	if _, err := checkedSandbox(s, "", site); err != nil {
 		t.Errorf("a sandbox's label of 100 bytes where they may be: %v", err)
 	}
 }
@@ -736,14 +742,14 @@ func TestBuildRefusesNames(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c, s, site := plain()
 			tt.change(&c, &s)
-			if _, err := buildContainer(c, s, site); !errors.Is(err, ErrInvalidName) || classesOf(err) != "InvalidArgument" {
+			if _, err := checkedContainer(c, s, site); !errors.Is(err, ErrInvalidName) || classesOf(err) != "InvalidArgument" {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
 	_, s, site := plain()
 	s.Name, s.Namespace = strings.Repeat("b", 253), strings.Repeat("b", 253)
-	if _, err := buildSandbox(s, "", site); !errors.Is(err, ErrInvalidName) {
+	if _, err := checkedSandbox(s, "", site); !errors.Is(err, ErrInvalidName) {
 		t.Errorf("a sandbox's: %v", err)
 	}
 }
@@ -824,7 +830,7 @@ func TestErrorsHoldNoEnvironment(t *testing.T) {
 }
 
 func buildError(c ContainerConfig, s SandboxConfig, site createSite) error {
-	_, err := buildContainer(c, s, site)
+	_, err := checkedContainer(c, s, site)
 	return err
 }
 
@@ -836,7 +842,7 @@ func TestBuildIsDeterministic(t *testing.T) {
 		c.Labels[key], c.Annotations[key], c.LogConfig.Options[key], s.Sysctls["net."+key] = "v", "v", "v", "1"
 	}
 	request := mustBuild(t, c, s, site)
-	sandbox, err := buildSandbox(s, "pause:1", site)
+	sandbox, err := checkedSandbox(s, "pause:1", site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -845,7 +851,7 @@ func TestBuildIsDeterministic(t *testing.T) {
 		if diff := cmp.Diff(asJSON(t, request), asJSON(t, again)); diff != "" {
 			t.Fatalf("mismatch (-first +then):\n%s", diff)
 		}
-		sandboxAgain, err := buildSandbox(s, "pause:1", site)
+		sandboxAgain, err := checkedSandbox(s, "pause:1", site)
 		if diff := cmp.Diff(asJSON(t, sandbox), asJSON(t, sandboxAgain)); diff != "" || err != nil {
 			t.Fatalf("sandbox, error %v, mismatch (-first +then):\n%s", err, diff)
 		}
@@ -990,12 +996,12 @@ func TestNoFieldIsDropped(t *testing.T) {
 	}
 	t.Run("container", func(t *testing.T) {
 		checkLeaves(t, func() reflect.Value { c := fullContainer(); return reflect.ValueOf(&c).Elem() }, func(v reflect.Value) (createRequest, error) {
-			return buildContainer(v.Interface().(ContainerConfig), fullSandbox(), fullSite())
+			return checkedContainer(v.Interface().(ContainerConfig), fullSandbox(), fullSite())
 		})
 	})
 	t.Run("sandbox", func(t *testing.T) {
 		checkLeaves(t, func() reflect.Value { s := fullSandbox(); return reflect.ValueOf(&s).Elem() }, func(v reflect.Value) (createRequest, error) {
-			return buildSandbox(v.Interface().(SandboxConfig), "", fullSite())
+			return checkedSandbox(v.Interface().(SandboxConfig), "", fullSite())
 		})
 	})
 }
@@ -1042,7 +1048,7 @@ func TestRequestsShareNothing(t *testing.T) {
 	oom := -1
 	site := fullSite()
 	site.oomScore = &oom
-	sandbox, err := buildSandbox(s, "pause:1", site)
+	sandbox, err := checkedSandbox(s, "pause:1", site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1073,7 +1079,7 @@ func TestRequestsShareNothing(t *testing.T) {
 	// And the other way round.
 	c, s = fullContainer(), fullSandbox()
 	req := mustBuild(t, c, s, fullSite())
-	if sandbox, err = buildSandbox(s, "pause:1", fullSite()); err != nil {
+	if sandbox, err = checkedSandbox(s, "pause:1", fullSite()); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []createRequest{req, sandbox} {
@@ -1090,7 +1096,7 @@ func TestRequestsShareNothing(t *testing.T) {
 
 // What a sandbox with nothing in it asks of an engine.
 func TestBuildSandboxPlain(t *testing.T) {
-	req, err := buildSandbox(SandboxConfig{Name: "pod", Namespace: "ns", UID: "uid"}, "", createSite{imageID: idA})
+	req, err := checkedSandbox(SandboxConfig{Name: "pod", Namespace: "ns", UID: "uid"}, "", createSite{imageID: idA})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1187,7 +1193,7 @@ func TestBuildSandboxFields(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, s, site := plain()
 			tt.change(&s, &site)
-			req, err := buildSandbox(s, "pause:1", site)
+			req, err := checkedSandbox(s, "pause:1", site)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1201,11 +1207,11 @@ func TestBuildSandboxFields(t *testing.T) {
 func TestSandboxLabelsOfAnotherPod(t *testing.T) {
 	_, s, site := plain()
 	s.Labels = map[string]string{LabelPodUID: "other"}
-	if _, err := buildSandbox(s, "", site); !slices.Equal(faults(err), []string{`labels["io.kubernetes.pod.uid"]`}) {
+	if _, err := checkedSandbox(s, "", site); !slices.Equal(faults(err), []string{`labels["io.kubernetes.pod.uid"]`}) {
 		t.Errorf("got %v", err)
 	}
 	s.Labels = map[string]string{LabelContainerName: "app"}
-	if _, err := buildSandbox(s, "", site); !slices.Equal(faults(err), []string{`labels["io.kubernetes.container.name"]`}) {
+	if _, err := checkedSandbox(s, "", site); !slices.Equal(faults(err), []string{`labels["io.kubernetes.container.name"]`}) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -1240,7 +1246,7 @@ func TestSandboxConfigComesBack(t *testing.T) {
 			r := New(&coreStub{}, tt.opts...)
 			site := fullSite()
 			site.owner, site.naming = r.opts.owner, r.naming
-			req, err := buildSandbox(tt.s, "", site)
+			req, err := checkedSandbox(tt.s, "", site)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1295,7 +1301,7 @@ func golden(t *testing.T, name, text string) {
 // The label in which a sandbox remembers its configuration is a stored
 // format: what one release wrote, the next ones read.
 func TestSandboxMemoryIsAFormat(t *testing.T) {
-	req, err := buildSandbox(fullSandbox(), "", fullSite())
+	req, err := checkedSandbox(fullSandbox(), "", fullSite())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1424,8 +1430,8 @@ func FuzzBuildContainer(f *testing.F) {
 			site.sandboxID = ""
 		}
 		for _, build := range []func() (createRequest, error){
-			func() (createRequest, error) { return buildContainer(c, s, site) },
-			func() (createRequest, error) { return buildSandbox(s, "pause:1", site) },
+			func() (createRequest, error) { return checkedContainer(c, s, site) },
+			func() (createRequest, error) { return checkedSandbox(s, "pause:1", site) },
 		} {
 			req, err := build()
 			again, errAgain := build()

@@ -53,6 +53,11 @@ const (
 	// labelFromImage lists, as JSON, the labels that the engine takes over
 	// from the image, so that SplitLabels can leave them out.
 	labelFromImage = "io.dockpod.from-image"
+
+	labelAttempt       = "io.dockpod.attempt"       // decimal; for a container that was renamed
+	labelImageID       = "io.dockpod.image-id"      // tells it from one made of a commit of it
+	labelLogDirectory  = "io.dockpod.log-directory" // the log link must not leave it
+	labelSandboxMemory = "io.dockpod.sandbox"       // JSON of sandboxMemory
 )
 
 // What the kubelet notes about a container: up to 1.5 in labels, later in

@@ -323,9 +323,9 @@ func holdsPrivileges(t *testing.T, seed uint64) (container, sandbox bool) {
 		asked privilege
 		ok    *bool
 	}{
-		{func() (createRequest, error) { return buildContainer(c, s, site) },
+		{func() (createRequest, error) { return checkedContainer(c, s, site) },
 			privilege{sc: c.SecurityContext, namespaces: ns, join: site.sandboxID, devices: c.Devices, mounts: len(c.Mounts)}, &container},
-		{func() (createRequest, error) { return buildSandbox(s, "", site) },
+		{func() (createRequest, error) { return checkedSandbox(s, "", site) },
 			privilege{sc: SecurityContext{
 				RunAsUser: sandboxed.RunAsUser, RunAsGroup: sandboxed.RunAsGroup, SupplementalGroups: sandboxed.SupplementalGroups, Privileged: sandboxed.Privileged,
 				ReadonlyRootfs: sandboxed.ReadonlyRootfs, Seccomp: sandboxed.Seccomp, AppArmor: sandboxed.AppArmor, SELinux: sandboxed.SELinux,

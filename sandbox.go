@@ -69,6 +69,10 @@ type SandboxConfig struct {
 	RuntimeHandler string // the engine's runtime for all containers of the pod; empty: its default
 }
 
+func (s SandboxConfig) sandboxName() Name {
+	return Name{Container: SandboxContainerName, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: s.Attempt}
+}
+
 // DNSConfig is the resolver configuration of a pod. The zero value is the
 // engine's.
 type DNSConfig struct {
@@ -232,8 +236,7 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 		return "", err
 	}
 	// Two calls for one sandbox must not undo each other's.
-	name := Name{Container: SandboxContainerName, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: s.Attempt}
-	unlock, err := r.lockName(ctx, name)
+	unlock, err := r.lockName(ctx, s.sandboxName())
 	if err != nil {
 		return "", err
 	}
@@ -326,7 +329,6 @@ func (r *Runtime) checkHandler(ctx context.Context, handler string) error {
 // of s. One that has the very name of s is left to the conflict of names,
 // which says more.
 func (r *Runtime) checkPorts(ctx context.Context, s SandboxConfig) error {
-	self := Name{Container: SandboxContainerName, Pod: s.Name, Namespace: s.Namespace, UID: s.UID, Attempt: s.Attempt}
 	if s.Namespaces.Network == NamespaceNode || !slices.ContainsFunc(s.Ports, func(p PortMapping) bool { return p.HostPort != 0 }) {
 		return nil
 	}
@@ -336,7 +338,7 @@ func (r *Runtime) checkPorts(ctx context.Context, s SandboxConfig) error {
 	}
 	for _, c := range list {
 		name, err := r.nameOf(c.Names, c.Labels)
-		if name.Suffix = ""; err == nil && name == self {
+		if name.Suffix = ""; err == nil && name == s.sandboxName() {
 			continue
 		}
 		for _, held := range c.Ports {

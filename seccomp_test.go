@@ -185,10 +185,10 @@ func TestSeccompHasToBeRead(t *testing.T) {
 	c, s, site := plain()
 	site.seccomp = ""
 	c.SecurityContext.Seccomp = &SecurityProfile{ProfileLocalhost, "p"}
-	_, err := buildContainer(c, s, site)
+	_, err := checkedContainer(c, s, site)
 	checkFaults(t, err, []string{"SecurityContext.Seccomp.LocalhostRef"})
 	s.SecurityContext.Seccomp = c.SecurityContext.Seccomp
-	_, err = buildSandbox(s, "", site)
+	_, err = checkedSandbox(s, "", site)
 	checkFaults(t, err, []string{"SecurityContext.Seccomp.LocalhostRef"})
 }
 
@@ -326,7 +326,7 @@ func TestSysctls(t *testing.T) {
 	} {
 		_, s, site := plain()
 		s.Sysctls, s.Namespaces = map[string]string{tt.name: "1"}, tt.n
-		req, err := buildSandbox(s, "", site)
+		req, err := checkedSandbox(s, "", site)
 		switch {
 		case tt.reason == "" && err != nil:
 			t.Errorf("%s: %v", tt.name, err)

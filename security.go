@@ -335,8 +335,7 @@ func applyNamespaces(h *container.HostConfig, n NamespaceOptions, sandboxID stri
 
 // applySecurity translates the rest of a security context. seccomp is the
 // content of the profile's file, if it is of the type Localhost.
-func applySecurity(sc SecurityContext, seccomp string, cfg *container.Config, h *container.HostConfig) {
-	cfg.User = userOf(sc.RunAsUser, sc.RunAsUserName, sc.RunAsGroup)
+func applySecurity(h *container.HostConfig, sc SecurityContext, seccomp string) {
 	h.GroupAdd = groupList(sc.SupplementalGroups)
 	h.Privileged = sc.Privileged
 	h.ReadonlyRootfs = sc.ReadonlyRootfs

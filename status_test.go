@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -77,6 +78,10 @@ var (
 	againAt    = time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC)
 )
 
+// accessViolation is an exit code of Windows, whose engine counts in 32 bits
+// without a sign. Where an int has 32 bits it is negative.
+var accessViolation = func(code uint32) int { return int(code) }(0xC0000005)
+
 func TestStateOf(t *testing.T) {
 	const noUser = "unable to find user nosuch: no matching entries in passwd file"
 	for _, tt := range []struct {
@@ -147,9 +152,8 @@ func TestStateOf(t *testing.T) {
 			outcome{state: StateExited, started: createdAt, finished: createdAt, exitCode: 127, reason: ReasonContainerCannotRun, message: "e"}},
 		{"nothing at all", engineState{}, outcome{state: StateCreated}},
 
-		// The engine on Windows counts in 32 bits without a sign.
-		{"large exit code", engineState{word: "exited", exitCode: 0xC0000005, started: startedAt, finish: finishedAt},
-			outcome{state: StateExited, started: startedAt, finished: finishedAt, exitCode: 0xC0000005, reason: ReasonError}},
+		{"large exit code", engineState{word: "exited", exitCode: accessViolation, started: startedAt, finish: finishedAt},
+			outcome{state: StateExited, started: startedAt, finished: finishedAt, exitCode: accessViolation, reason: ReasonError}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, stateOf(tt.in), cmp.AllowUnexported(outcome{})); diff != "" {
@@ -214,7 +218,7 @@ func TestStateOfAnything(t *testing.T) {
 	for range 20000 {
 		s := engineState{
 			word: engineWords[r.IntN(len(engineWords))], running: flip(), paused: flip(), restarting: flip(), dead: flip(), oom: flip(),
-			exitCode: []int{0, 1, 126, 127, 128, 137, 143, 255, -1, 1 << 32}[r.IntN(10)], err: []string{"", "e"}[r.IntN(2)],
+			exitCode: []int{0, 1, 126, 127, 128, 137, 143, 255, -1, math.MaxInt}[r.IntN(10)], err: []string{"", "e"}[r.IntN(2)],
 			created: times[r.IntN(5)], started: times[r.IntN(5)], finish: times[r.IntN(5)],
 		}
 		if err := checkOutcome(s); err != nil {
@@ -272,7 +276,7 @@ func TestContainerStatusSignal(t *testing.T) {
 		{"128 itself", exitedWith(128, ReasonError), 0, false},
 		{"an exit code", exitedWith(1, ReasonError), 0, false},
 		{"completed", exitedWith(0, ReasonCompleted), 0, false},
-		{"an exit code of Windows", exitedWith(0xC0000005, ReasonError), 0, false},
+		{"an exit code of Windows", exitedWith(accessViolation, ReasonError), 0, false},
 		{"never ran", exitedWith(137, ReasonContainerCannotRun), 0, false},
 		{"running", ContainerStatus{Container: Container{State: StateRunning}, ExitCode: 137}, 0, false},
 		{"zero", ContainerStatus{}, 0, false},

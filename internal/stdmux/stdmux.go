@@ -47,7 +47,7 @@ type Reader struct {
 	buf    []byte
 	r, w   int // buf[r:w] was read and not yet given
 	stream logline.Stream
-	left   int // of the current frame, what was not yet given
+	left   uint32 // of the current frame, what was not yet given; more than an int may hold
 	err    error
 }
 
@@ -68,7 +68,7 @@ func (d *Reader) Next() (Frame, error) {
 			}
 		}
 		head := d.buf[d.r : d.r+headerLen]
-		size := int(binary.BigEndian.Uint32(head[4:]))
+		size := binary.BigEndian.Uint32(head[4:])
 		switch head[0] {
 		case 0, byte(logline.Stdout):
 			d.stream = logline.Stdout // engines echo standard input as output
@@ -85,19 +85,19 @@ func (d *Reader) Next() (Frame, error) {
 		}
 		d.left = size
 	}
-	want := d.left
-	if want > MaxWhole {
-		want = 1
+	want := 1
+	if d.left <= MaxWhole {
+		want = int(d.left)
 	}
 	if d.w-d.r < want {
 		if err := d.fill(want); err != nil && d.w == d.r {
 			return Frame{}, err
 		}
 	}
-	n := min(d.left, d.w-d.r)
+	n := int(min(uint64(d.left), uint64(d.w-d.r)))
 	data := d.buf[d.r : d.r+n : d.r+n]
 	d.r += n
-	d.left -= n
+	d.left -= uint32(n)
 	return Frame{Stream: d.stream, Data: data, More: d.left > 0}, nil
 }
 
@@ -147,11 +147,12 @@ func (d *Reader) fill(n int) error {
 }
 
 // engineError reads the frame of an error as far as there is any.
-func (d *Reader) engineError(size int) error {
+func (d *Reader) engineError(size uint32) error {
 	d.r += headerLen
 	d.left = size
-	_ = d.fill(min(size, maxErrorText)) // the beginning of its words is better than why the rest is missing
-	text := EngineError(d.buf[d.r:min(d.r+min(size, maxErrorText), d.w)])
+	want := int(min(size, maxErrorText))
+	_ = d.fill(want) // the beginning of its words is better than why the rest is missing
+	text := EngineError(d.buf[d.r:min(d.r+want, d.w)])
 	d.r, d.left, d.err = d.w, 0, text // nothing after it means anything
 	return text
 }
