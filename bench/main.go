@@ -35,6 +35,7 @@ var cases = []bcase{
 	{"coalesce", false, coalesceCase},
 	{"byid", true, onNode(byIDCase)},
 	{"sync", true, onNode(syncCase)},
+	{"window", true, onNode(windowCase)},
 	{"lifecycle", true, onNode(lifecycleCase)},
 }
 
