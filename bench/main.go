@@ -36,6 +36,7 @@ var cases = []bcase{
 	{"byid", true, onNode(byIDCase)},
 	{"sync", true, onNode(syncCase)},
 	{"window", true, onNode(windowCase)},
+	{"exit", true, onNode(exitCase)},
 	{"lifecycle", true, onNode(lifecycleCase)},
 }
 
