@@ -33,6 +33,7 @@ var cases = []bcase{
 	{"list", false, listCase},
 	{"status", false, statusCase},
 	{"coalesce", false, coalesceCase},
+	{"logfile", false, logfileCase},
 	{"byid", true, onNode(byIDCase)},
 	{"sync", true, onNode(syncCase)},
 	{"window", true, onNode(windowCase)},
