@@ -40,13 +40,13 @@ func (b *bench) readLogs(ctx context.Context, name, text string, want, share flo
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path, lines := filepath.Join(dir, "log"), b.count(200_000)
+	path, lines := filepath.Join(dir, "log"), b.count(400_000)
 	if _, err := writeLog(path, text, lines); err != nil {
 		return err
 	}
 	size := lines * len(text+"\n")
 	const kubelet, ours, limit = "kubelet (cri-client)", "ours", "limit (1 MiB blocks)"
-	r, err := rounds(ctx, b.roundsOr(7), 0,
+	r, err := rounds(ctx, b.roundsOr(5), 0,
 		variant{kubelet, func(ctx context.Context) error {
 			var out counted
 			err := logs.ReadLogs(ctx, nil, path, "", logs.NewLogOptions(&corev1.PodLogOptions{}, time.Now()), nil, &out, &out)

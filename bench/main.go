@@ -34,10 +34,13 @@ var cases = []bcase{
 	{"status", false, statusCase},
 	{"coalesce", false, coalesceCase},
 	{"logfile", false, logfileCase},
+	{"demux", false, demuxCase},
+	{"fake", false, fakeCase},
 	{"byid", true, onNode(byIDCase)},
 	{"sync", true, onNode(syncCase)},
 	{"window", true, onNode(windowCase)},
 	{"exit", true, onNode(exitCase)},
+	{"logs", true, onNode(logsCase)},
 	{"lifecycle", true, onNode(lifecycleCase)},
 }
 
