@@ -15,7 +15,7 @@ import (
 // demuxCase takes apart a stream of an engine's two outputs in frames of 118
 // bytes, a log's usual line with its header, beside the docker client's way.
 func demuxCase(ctx context.Context, b *bench) error {
-	frames := b.count(50_000)
+	frames := b.count(20_000)
 	stream := frameStream(frames)
 	way := func(split func(stdout, stderr io.Writer, src io.Reader) (int64, error)) func(context.Context) error {
 		return func(context.Context) error {
@@ -25,8 +25,8 @@ func demuxCase(ctx context.Context, b *bench) error {
 		}
 	}
 	r, err := rounds(ctx, b.roundsOr(15), 0,
-		variant{"StdCopy", way(stdcopy.StdCopy)},
-		variant{"ours", way(stdmux.Copy)},
+		variant{"StdCopy", repeat(10)(way(stdcopy.StdCopy))},
+		variant{"ours", repeat(10)(way(stdmux.Copy))},
 	)
 	if err != nil {
 		return err
