@@ -136,11 +136,16 @@ func theClientsWay[T any](b []byte) (v T, err error) {
 	return v, err
 }
 
-// keeper is where the transport puts an answer's body.
+// keeper is where the transport puts an answer's body. It stands for that body
+// then, as a null.
 type keeper struct {
 	body   bytes.Buffer
 	filled bool
+	null   strings.Reader
+	io.Closer
 }
+
+func (k *keeper) Read(p []byte) (int, error) { return k.null.Read(p) }
 
 type keeperKey struct{}
 
@@ -155,7 +160,7 @@ func (k *keeper) free() {
 		return
 	}
 	k.body.Reset()
-	k.filled = false
+	k.filled, k.Closer = false, nil
 	kept.Put(k)
 }
 
@@ -177,8 +182,9 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = body{failing{err}, resp.Body}
 		return resp, nil
 	}
-	k.filled = true
-	resp.Body = body{strings.NewReader("null"), resp.Body}
+	k.filled, k.Closer = true, resp.Body
+	k.null.Reset("null")
+	resp.Body = k
 	return resp, nil
 }
 
