@@ -246,11 +246,14 @@ func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
 
 // decodeInspect reads an inspection.
 func decodeInspect(b []byte) (container.InspectResponse, bool) {
-	d := decoder{s: string(b)}
-	var c container.InspectResponse
-	object(&d, inspectFields, &c)
-	if d.odd {
+	var v struct { // both escape: one allocation
+		decoder
+		info container.InspectResponse
+	}
+	v.s = string(b)
+	object(&v.decoder, inspectFields, &v.info)
+	if v.odd {
 		return container.InspectResponse{}, false
 	}
-	return c, true
+	return v.info, true
 }
