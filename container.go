@@ -258,16 +258,17 @@ func (r *Runtime) args(q query) filters.Args {
 
 // listEngine lists the engine's containers.
 func (r *Runtime) listEngine(ctx context.Context, opts container.ListOptions) ([]container.Summary, error) {
-	return listShared(ctx, &r.lists, opts, r.docker.ContainerList, func(c container.Summary) string { return c.ID })
+	list, err := listShared(ctx, &r.lists, opts, r.docker.ContainerList, func(c *container.Summary) string { return c.ID })
+	return slices.Clone(list), err
 }
 
 // listShared asks for a list. Not-found is no answer to that: a container
 // vanished while the engine made it, so it is asked once more. An entry without
 // an ID is none either: what cannot be told apart would count as gone.
 //
-// Callers who come while the same list is under way share the next one. What
-// its entries point to is shared then, and only read.
-func listShared[T any](ctx context.Context, f *flights[[]T], opts container.ListOptions, ask func(context.Context, container.ListOptions) ([]T, error), id func(T) string) ([]T, error) {
+// Callers who come while the same list is under way share the next one, which
+// is only read.
+func listShared[T any](ctx context.Context, f *flights[[]T], opts container.ListOptions, ask func(context.Context, container.ListOptions) ([]T, error), id func(*T) string) ([]T, error) {
 	key, err := filters.ToJSON(opts.Filters)
 	if err != nil {
 		return nil, fmt.Errorf("encode the list's filters: %w", err)
@@ -285,37 +286,32 @@ func listShared[T any](ctx context.Context, f *flights[[]T], opts container.List
 	if err != nil {
 		return nil, classify(verbOther, "", err)
 	}
-	if slices.ContainsFunc(list, func(c T) bool { return id(c) == "" }) {
-		return nil, &classified{ErrBadAnswer, "the engine lists a container without an ID"}
+	for i := range list {
+		if id(&list[i]) == "" {
+			return nil, &classified{ErrBadAnswer, "the engine lists a container without an ID"}
+		}
 	}
-	return slices.Clone(list), nil
+	return list, nil
 }
 
-// listEntries is listRaw for a caller who looks at few of many labels.
+// listEntries asks for a list of which few of many labels are looked at, as
+// the engine gives it. It may be shared, and is only read.
 func (r *Runtime) listEntries(ctx context.Context, q query) ([]lean.Entry, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	opts := container.ListOptions{All: true, Filters: r.args(q)}
-	entries, err := r.askEntries(ctx, opts)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(entries, func(e lean.Entry) bool {
-		kind := r.kind(labelOf(e.Labels, LabelOwner), labelOf(e.Labels, r.typeKey()))
-		kind = r.kindIfOurs(kind, e.Names, e.ImageID, labelOf(e.Labels, labelImageID))
-		return kind == "" || q.kind != "" && kind != q.kind
-	}), nil
-}
-
-// askEntries is listEngine; an engine that [Connect] dialled gives entries
-// without a detour.
-func (r *Runtime) askEntries(ctx context.Context, opts container.ListOptions) ([]lean.Entry, error) {
-	if c, ok := r.docker.(*lean.Client); ok {
-		return listShared(ctx, &r.entries, opts, c.Entries, func(e lean.Entry) string { return e.ID })
+	if c, ok := r.docker.(*lean.Client); ok { // without a detour
+		return listShared(ctx, &r.entries, opts, c.Entries, func(e *lean.Entry) string { return e.ID })
 	}
 	list, err := r.listEngine(ctx, opts)
 	return lean.EntriesOf(list), err
+}
+
+// kindOfEntry is kindOfContainer.
+func (r *Runtime) kindOfEntry(e *lean.Entry) string {
+	kind := r.kind(labelOf(e.Labels, LabelOwner), labelOf(e.Labels, r.typeKey()))
+	return r.kindIfOurs(kind, e.Names, e.ImageID, labelOf(e.Labels, labelImageID))
 }
 
 // listRaw lists this Runtime's containers as the engine gives them.
@@ -364,7 +360,9 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 	list = make([]Container, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		if !f.selectsID(e.ID) || f.SandboxID != "" && labelOf(e.Labels, LabelSandboxID) != f.SandboxID || f.looksAtLabels() && !f.selectsLabels(mapOfLabels(e.Labels)) {
+		if r.kindOfEntry(e) != TypeContainer || !f.selectsID(e.ID) ||
+			f.SandboxID != "" && labelOf(e.Labels, LabelSandboxID) != f.SandboxID ||
+			f.looksAtLabels() && !f.selectsLabels(mapOfLabels(e.Labels)) {
 			continue
 		}
 		c, err := r.fromEntry(e)

@@ -84,7 +84,7 @@ func (c ContainerConfig) Validate() error {
 	}
 	v.text("WorkingDir", c.WorkingDir)
 	for i, e := range c.Envs {
-		v.env(fmt.Sprintf("Envs[%d]", i), e)
+		v.env("Envs", i, e)
 	}
 	v.mounts(c.Mounts)
 	v.devices(c.Devices)
@@ -218,11 +218,16 @@ func (v *validator) component(field, s string) {
 // text refuses what no argument, path or value can carry to a process, and
 // what the engine's API, which is JSON, would change on the way.
 func (v *validator) text(field, s string) {
+	v.textOf(func(string) string { return field }, "", s)
+}
+
+// textOf is text for one of many, whose field is spelled only if it is needed.
+func (v *validator) textOf(field func(name string) string, name, s string) {
 	switch {
 	case strings.IndexByte(s, 0) >= 0:
-		v.bad(field, "contains a NUL byte")
+		v.bad(field(name), "contains a NUL byte")
 	case !utf8.ValidString(s):
-		v.bad(field, "is not valid UTF-8")
+		v.bad(field(name), "is not valid UTF-8")
 	}
 }
 
@@ -233,25 +238,34 @@ func isWord(s string) bool {
 
 // texts is text for a map's keys and values.
 func (v *validator) texts(field string, m map[string]string) {
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	for _, k := range sortedKeys(m) {
 		v.text(fmt.Sprintf("%s[%q]", field, k), k+"="+m[k])
 	}
+}
+
+// sortedKeys allocates nothing for an empty map, as most are.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
 }
 
 // env checks a variable without ever quoting its value, even where that was
 // put into the key. An entry without "=" would unset the variable on Docker
 // and take the engine's own value on Podman, so a key is all that is looked
 // at.
-func (v *validator) env(field string, e EnvVar) {
+func (v *validator) env(list string, i int, e EnvVar) {
+	field := func(name string) string { return fmt.Sprintf("%s[%d].%s", list, i, name) }
 	switch name, _, isPair := strings.Cut(e.Key, "="); {
 	case e.Key == "":
-		v.bad(field+".Key", "empty")
+		v.bad(field("Key"), "empty")
 	case isPair:
-		v.bad(field+".Key", "'=' after %q", name)
+		v.bad(field("Key"), "'=' after %q", name)
 	default:
-		v.text(field+".Key", e.Key)
+		v.textOf(field, "Key", e.Key)
 	}
-	v.text(field+".Value", e.Value)
+	v.textOf(field, "Value", e.Value)
 }
 
 var signalName = regexp.MustCompile(`^(?:SIG)?[A-Z][A-Z0-9+-]*$`)
@@ -686,7 +700,7 @@ func envList(envs []EnvVar) []string {
 
 func hostList(hosts map[string]string) []string {
 	var l []string
-	for _, name := range slices.Sorted(maps.Keys(hosts)) {
+	for _, name := range sortedKeys(hosts) {
 		l = append(l, name+":"+hosts[name])
 	}
 	return l

@@ -121,7 +121,7 @@ func (v *validator) exec(command []string, envs []EnvVar, dir, user string) {
 		v.text(fmt.Sprintf("Command[%d]", i), arg)
 	}
 	for i, e := range envs {
-		v.env(fmt.Sprintf("Env[%d]", i), e)
+		v.env("Env", i, e)
 	}
 	if dir != "" {
 		v.absolute("WorkingDir", dir)

@@ -616,20 +616,6 @@ func TestGoldenNames(t *testing.T) {
 	}
 }
 
-func BenchmarkJoinLabels(b *testing.B) {
-	labels := labelMap{LabelPodName: "p", LabelPodNamespace: "n", LabelPodUID: "u", LabelContainerName: "c"}
-	annotations := labelMap{
-		LabelContainerHash: "cafe", LabelRestartCount: "0", LabelTerminationMessagePath: "/dev/termination-log",
-		LabelTerminationMessagePolicy: "File", LabelPodTerminationGrace: "30", labelPorts: "[]",
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := JoinLabels(labels, annotations); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkSplitLabels(b *testing.B) {
 	docker := labelMap{
 		LabelPodName: "p", LabelPodNamespace: "n", LabelPodUID: "u", LabelContainerName: "c",

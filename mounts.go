@@ -123,9 +123,9 @@ func (v *validator) mounts(ms []Mount) {
 		default:
 			targets[clean] = i
 		}
-		v.text(field("Target"), m.Target)
-		v.text(field("Source"), m.Source)
-		v.text(field("SubPath"), m.SubPath)
+		v.textOf(field, "Target", m.Target)
+		v.textOf(field, "Source", m.Source)
+		v.textOf(field, "SubPath", m.SubPath)
 		v.mountSource(field, m)
 		if m.isBind() {
 			v.bindOptions(field, m)
@@ -148,7 +148,14 @@ func (v *validator) mounts(ms []Mount) {
 	}
 }
 
-func hasDotDot(p string) bool { return slices.Contains(strings.Split(p, "/"), "..") }
+func hasDotDot(p string) bool {
+	for part := range strings.SplitSeq(p, "/") {
+		if part == ".." {
+			return true
+		}
+	}
+	return false
+}
 
 func (v *validator) mountSource(field func(string) string, m Mount) {
 	switch m.Type {

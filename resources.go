@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"path"
 	"slices"
@@ -243,7 +242,7 @@ func (v *validator) limits(field string, r Resources) Resources {
 			v.bad(field+"."+n.name, "%q; want a list such as \"0-2,4\"", n.value)
 		}
 	}
-	for _, size := range slices.Sorted(maps.Keys(r.HugepageLimits)) {
+	for _, size := range sortedKeys(r.HugepageLimits) {
 		v.unsupported(fmt.Sprintf("%s.HugepageLimits[%q]", field, size), "the engine's API has no such limit")
 	}
 	return r
@@ -290,7 +289,7 @@ func isCPUList(s string) bool {
 // unified moves what Unified sets into the fields that set the same, and
 // refuses the rest.
 func (v *validator) unified(field string, r Resources) Resources {
-	for _, file := range slices.Sorted(maps.Keys(r.Unified)) { // memory.max before memory.swap.max
+	for _, file := range sortedKeys(r.Unified) { // memory.max before memory.swap.max
 		name, value := fmt.Sprintf("%s.Unified[%q]", field, file), r.Unified[file]
 		number := func(none int64) int64 {
 			n, err := strconv.ParseInt(value, 10, 64)
@@ -392,7 +391,7 @@ func gateResources(v *validator, field string, r Resources, site createSite) {
 	if site.cgroupVersion == "2" {
 		return
 	}
-	for _, file := range slices.Sorted(maps.Keys(r.Unified)) {
+	for _, file := range sortedKeys(r.Unified) {
 		v.unsupported(fmt.Sprintf("%s.Unified[%q]", field, file), "the engine's host has no cgroup v2")
 	}
 }

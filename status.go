@@ -251,9 +251,10 @@ func (r *Runtime) statusOf(info container.InspectResponse, img *Image) (Containe
 	}
 	st.Labels, st.Annotations = SplitLabels(cfg.Labels)
 
-	st.ImageRef = DockerPrefix + info.Image
 	if img != nil {
 		st.ImageRef = pullableRef(*img, st.Image)
+	} else {
+		st.ImageRef = DockerPrefix + info.Image
 	}
 	st.StartedAt, st.FinishedAt, st.ExitCode = o.started, o.finished, o.exitCode
 	st.Reason, st.Message, st.OOMObserved, st.StartError = o.reason, o.message, o.oomObserved, o.startError

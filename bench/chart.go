@@ -17,27 +17,26 @@ type point struct {
 
 // chart measures lists of several sizes on a stub and draws them.
 func (b *bench) chart(ctx context.Context, file string) error {
+	var points []point
 	for _, n := range []int{10, 100, 500, 1000} {
 		r, err := listOnStub(ctx, n, b.roundsOr(15))
 		if err != nil {
 			return err
 		}
-		of := func(name string) float64 {
-			var l []float64
-			for _, s := range r.samples[name] {
-				l = append(l, ms(s.wall))
-			}
-			return median(l)
-		}
-		p := point{n, of("client"), of("ours")}
+		calls := float64(listCalls(n))
+		p := point{n, r.median("client", wallMS) / calls, r.median("ours", wallMS) / calls}
 		fmt.Printf("%5d containers: client %.3f ms, dockpod %.3f ms\n", n, p.client, p.ours)
-		b.points = append(b.points, p)
+		points = append(points, p)
 	}
-	return os.WriteFile(file, []byte(draw(b.points)), 0o644)
+	drawing, err := draw(points)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(drawing), 0o644)
 }
 
 // draw makes the chart: both axes are logarithmic.
-func draw(points []point) string {
+func draw(points []point) (string, error) {
 	const width, height, left, bottom = 640., 360., 60., 50.
 	low, high := math.Inf(1), 0.
 	for _, p := range points {
@@ -71,15 +70,15 @@ func draw(points []point) string {
 	}
 	last := points[len(points)-1]
 	var out strings.Builder
-	check(template.Must(template.New("").Parse(chartTemplate)).Execute(&out, map[string]any{
+	err := chartTemplate.Execute(&out, map[string]any{
 		"W": width, "H": height, "L": left, "B": height - bottom, "R": width - 110, "XS": xs, "YS": ys,
 		"Client": line(func(p point) float64 { return p.client }), "Ours": line(func(p point) float64 { return p.ours }),
 		"ClientY": y(last.client), "OursY": y(last.ours),
-	}))
-	return out.String()
+	})
+	return out.String(), err
 }
 
-const chartTemplate = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.W}} {{.H}}" font-family="sans-serif" font-size="12">
+var chartTemplate = template.Must(template.New("chart").Parse(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.W}} {{.H}}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#fff"/>
 {{range .YS}}<line x1="{{$.L}}" x2="{{$.R}}" y1="{{.At}}" y2="{{.At}}" stroke="#ddd"/><text x="{{$.L}}" dx="-6" y="{{.At}}" dy="4" text-anchor="end" fill="#333">{{.Text}}</text>
 {{end}}{{range .XS}}<text x="{{.At}}" y="{{$.B}}" dy="18" text-anchor="middle" fill="#333">{{.Text}}</text>
@@ -87,4 +86,4 @@ const chartTemplate = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.W
 <polyline points="{{.Client}}" fill="none" stroke="#c33" stroke-width="2"/><text x="{{.R}}" dx="6" y="{{.ClientY}}" dy="4" fill="#c33">docker client</text>
 <polyline points="{{.Ours}}" fill="none" stroke="#36c" stroke-width="2"/><text x="{{.R}}" dx="6" y="{{.OursY}}" dy="4" fill="#36c">dockpod</text>
 </svg>
-`
+`))

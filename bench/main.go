@@ -19,7 +19,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"time"
+	"syscall"
 )
 
 // bcase is something to measure. Its run prints what it finds by b.
@@ -33,45 +33,64 @@ var cases = []bcase{
 	{"list", false, listCase},
 	{"status", false, statusCase},
 	{"coalesce", false, coalesceCase},
-	{"byid", true, byIDCase},
-	{"sync", true, syncCase},
-	{"lifecycle", true, lifecycleCase},
+	{"logfile", false, logfileCase},
+	{"demux", false, demuxCase},
+	{"fake", false, fakeCase},
+	{"byid", true, onNode(byIDCase)},
+	{"sync", true, onNode(syncCase)},
+	{"window", true, onNode(windowCase)},
+	{"exit", true, onNode(exitCase)},
+	{"logs", true, onNode(logsCase)},
+	{"lifecycle", true, onNode(lifecycleCase)},
 }
 
 // bench is one run's settings, and what the goals came to.
 type bench struct {
 	n, rounds int // zero: the case's own
 	sock      string
-	check     bool
-	failed    []string
-	points    []point
+	goals     []goal
 }
 
 func main() {
-	if stubMain() {
-		return
+	isStub, err := stubMain()
+	if !isStub {
+		err = run()
 	}
-	var (
-		b     bench
-		only  = flag.String("case", "", "run one case: "+names())
-		stub  = flag.Bool("stub", false, "only the cases that need no engine")
-		chart = flag.String("svg", "", "write a chart of cost against number of containers to `file`")
-	)
-	flag.IntVar(&b.n, "n", 0, "containers; 0: the case's own number")
-	flag.IntVar(&b.rounds, "rounds", 0, "rounds; 0: the case's own number")
-	flag.StringVar(&b.sock, "sock", "/var/run/docker.sock", "the engine's `socket`")
-	flag.BoolVar(&b.check, "check", false, "exit 1 if a goal is missed")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := b.all(ctx, *only, *stub, *chart); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(2)
-	}
-	if b.check && len(b.failed) > 0 {
-		fmt.Println("missed:", strings.Join(b.failed, ", "))
 		os.Exit(1)
 	}
+}
+
+func run() error {
+	var (
+		b      bench
+		only   = flag.String("case", "", "run one case: "+names())
+		stub   = flag.Bool("stub", false, "only the cases that need no engine")
+		check  = flag.Bool("check", false, "fail if a goal is missed")
+		steady = flag.Bool("steady", false, "with -check, only for a goal that does not depend on how busy the machine is")
+		table  = flag.Bool("md", false, "print the goals as a Markdown table in the end")
+		chart  = flag.String("svg", "", "write a chart of cost against number of containers to `file`, and run no case")
+	)
+	flag.IntVar(&b.n, "n", 0, "containers, or lines of a log; 0: the case's own number")
+	flag.IntVar(&b.rounds, "rounds", 0, "rounds; 0: the case's own number")
+	flag.StringVar(&b.sock, "sock", "/var/run/docker.sock", "the engine's `socket`")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if *chart != "" {
+		return b.chart(ctx, *chart)
+	}
+	if err := b.all(ctx, *only, *stub); err != nil {
+		return err
+	}
+	if *table {
+		b.printTable()
+	}
+	if missed := b.missed(*steady); *check && len(missed) > 0 {
+		return fmt.Errorf("missed: %s", strings.Join(missed, ", "))
+	}
+	return nil
 }
 
 func names() string {
@@ -82,13 +101,12 @@ func names() string {
 	return strings.Join(l, ", ")
 }
 
-func (b *bench) all(ctx context.Context, only string, stub bool, chart string) error {
-	if chart != "" {
-		return b.chart(ctx, chart)
-	}
+// all runs the cases, or only one of them.
+func (b *bench) all(ctx context.Context, only string, stub bool) error {
 	if only != "" && !slices.ContainsFunc(cases, func(c bcase) bool { return c.name == only }) {
 		return fmt.Errorf("no case is called %q; there are %s", only, names())
 	}
+	fmt.Println(conditions())
 	for _, c := range cases {
 		if only != "" && c.name != only || stub && c.engine {
 			continue
@@ -101,26 +119,5 @@ func (b *bench) all(ctx context.Context, only string, stub bool, chart string) e
 	return nil
 }
 
-// goal prints whether a ratio is what it should be: at least want, or with
-// most at most.
-func (b *bench) goal(name string, ratio, want float64, most bool) {
-	verdict, sign := "PASS", ">="
-	if most {
-		sign = "<="
-	}
-	if most && ratio > want || !most && ratio < want {
-		verdict = "FAIL"
-		b.failed = append(b.failed, name)
-	}
-	fmt.Printf("GOAL name=%s ratio=%.3g want=%s%.3g %s\n", name, ratio, sign, want, verdict)
-}
-
 func (b *bench) count(n int) int    { return cmp.Or(b.n, n) }
 func (b *bench) roundsOr(n int) int { return cmp.Or(b.rounds, n) }
-func ms(d time.Duration) float64    { return float64(d) / float64(time.Millisecond) }
-func must[T any](v T, err error) T  { check(err); return v }
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}

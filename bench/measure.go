@@ -37,10 +37,13 @@ type result struct {
 
 // rounds runs the variants in turn. Each round begins with another one. The
 // first round warms up and does not count.
-func rounds(ctx context.Context, n int, engine int, variants ...variant) (result, error) {
+func rounds(ctx context.Context, n, engine int, variants ...variant) (result, error) {
 	r := result{variants, map[string][]sample{}}
 	for round := range n + 1 {
 		for i := range variants {
+			if err := ctx.Err(); err != nil {
+				return r, err
+			}
 			v := variants[(i+round)%len(variants)]
 			s, err := measure(ctx, engine, v.run)
 			if err != nil {
@@ -126,9 +129,22 @@ func (r result) ratio(a, b string, of func(sample) float64) float64 {
 	return median(l)
 }
 
-func wall(s sample) float64   { return float64(s.wall) }
-func engine(s sample) float64 { return float64(s.engine) }
-func allocs(s sample) float64 { return float64(s.allocs) }
+// What can be compared of samples.
+func wall(s sample) float64      { return float64(s.wall) }
+func engineCPU(s sample) float64 { return float64(s.engine) }
+func allocs(s sample) float64    { return float64(s.allocs) }
+func wallMS(s sample) float64    { return ms(s.wall) }
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// median returns a variant's median of something.
+func (r result) median(name string, of func(sample) float64) float64 {
+	var l []float64
+	for _, s := range r.samples[name] {
+		l = append(l, of(s))
+	}
+	return median(l)
+}
 
 func median(l []float64) float64 {
 	if len(l) == 0 {
@@ -144,15 +160,9 @@ func (r result) print() {
 	base := r.variants[0].name
 	fmt.Printf("%-28s %12s %8s %12s %12s %10s %10s\n", "", "wall ms", "x", "client ms", "engine ms", "allocs", "KB")
 	for _, v := range r.variants {
-		of := func(f func(sample) float64) float64 {
-			var l []float64
-			for _, s := range r.samples[v.name] {
-				l = append(l, f(s))
-			}
-			return median(l)
-		}
+		of := func(f func(sample) float64) float64 { return r.median(v.name, f) }
 		fmt.Printf("%-28s %12.3f %8.2f %12.3f %12.3f %10.0f %10.0f\n", v.name,
-			of(func(s sample) float64 { return ms(s.wall) }), r.ratio(base, v.name, wall),
+			of(wallMS), r.ratio(base, v.name, wall),
 			of(func(s sample) float64 { return ms(s.cpu) }), of(func(s sample) float64 { return ms(s.engine) }),
 			of(allocs), of(func(s sample) float64 { return float64(s.bytes) / 1024 }))
 	}

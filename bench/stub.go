@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,10 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/docker/docker/client"
-
-	"github.com/dockpod/dockpod"
 )
 
 // Answers of Docker 20.10 about a container that dockpod made, with the
@@ -31,10 +28,7 @@ var (
 	imageBody []byte
 )
 
-const (
-	capturedID = "0fd7e7a74b66d16941f0867b3e7d205942517b221da2b65c1852767cb8e235c2"
-	stubOwner  = "bench"
-)
+const capturedID = "0fd7e7a74b66d16941f0867b3e7d205942517b221da2b65c1852767cb8e235c2"
 
 func stubID(i int) string { return fmt.Sprintf("%064x", i+1) }
 
@@ -52,16 +46,26 @@ const stubVariable = "DOCKPOD_BENCH_STUB"
 
 // stubMain is the engine's side of a stub, in a process of its own, so that
 // what it allocates is not counted. It reports whether this process is one.
-func stubMain() bool {
+func stubMain() (isStub bool, err error) {
 	sock, size, ok := strings.Cut(os.Getenv(stubVariable), "|")
 	if !ok {
-		return false
+		return false, nil
 	}
-	n := must(strconv.Atoi(size))
-	list := listBody(n)
+	n, err := strconv.Atoi(size)
+	if err != nil {
+		return true, err
+	}
+	l, err := net.Listen("unix", sock)
+	if err != nil {
+		return true, err
+	}
+	return true, http.Serve(l, stubHandler(listBody(n)))
+}
+
+// stubHandler answers captured bodies, and counts the lists.
+func stubHandler(list []byte) http.HandlerFunc {
 	var lists atomic.Int64
-	l := must(net.Listen("unix", sock))
-	check(http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Api-Version", "1.41")
 		w.Header().Set("Ostype", "linux")
 		w.Header().Set("Content-Type", "application/json")
@@ -79,71 +83,63 @@ func stubMain() bool {
 		default:
 			http.NotFound(w, r)
 		}
-	})))
-	return true
+	}
 }
 
 // stub is an engine that answers captured bodies.
-type stub struct {
-	sock string
-	end  func()
+type stub struct{ *clients }
+
+// onStub measures with an engine that lists n containers.
+func onStub(ctx context.Context, n int, measure func(stub) error) (err error) {
+	sock, end, err := startStub(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer end()
+	c, err := dialAll(ctx, sock)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return measure(stub{c})
 }
 
-func startStub(ctx context.Context, n int) (*stub, error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return nil, err
-	}
-	sock := filepath.Join(dir, "s")
+func startStub(ctx context.Context, n int) (sock string, end func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return "", nil, err
+	}
+	sock = filepath.Join(dir, "s")
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%d", stubVariable, sock, n))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s := &stub{sock, func() {
+	end = func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = cmd.Wait() // killed
 		_ = os.RemoveAll(dir)
-	}}
+	}
 	for range 500 {
 		if c, err := net.Dial("unix", sock); err == nil {
-			return s, c.Close()
+			return sock, end, c.Close()
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	s.end()
-	return nil, fmt.Errorf("the stub does not answer")
+	end()
+	return "", nil, errors.New("the stub does not answer")
 }
 
 // lists returns how many lists the stub has given.
-func (s *stub) lists(ctx context.Context) (int, error) {
-	raw, err := dialRaw(s.sock)
-	if err != nil {
-		return 0, err
-	}
-	defer raw.Close()
-	b, err := raw.get("/lists")
+func (s stub) lists() (int, error) {
+	b, err := s.raw.get("/lists")
 	if err != nil {
 		return 0, err
 	}
 	return strconv.Atoi(string(b))
-}
-
-// connect returns dockpod's Runtime and the plain client on a socket.
-func connect(ctx context.Context, sock, owner string) (*dockpod.Runtime, *client.Client, error) {
-	rt, err := dockpod.Connect(ctx, "unix://"+sock, dockpod.WithOwner(owner))
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := client.NewClientWithOpts(client.WithHost("unix://"+sock), client.WithAPIVersionNegotiation())
-	if err != nil {
-		return nil, nil, err
-	}
-	c.NegotiateAPIVersion(ctx)
-	return rt, c, nil
 }

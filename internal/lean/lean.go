@@ -136,11 +136,16 @@ func theClientsWay[T any](b []byte) (v T, err error) {
 	return v, err
 }
 
-// keeper is where the transport puts an answer's body.
+// keeper is where the transport puts an answer's body. It stands for that body
+// then, as a null.
 type keeper struct {
 	body   bytes.Buffer
 	filled bool
+	null   strings.Reader
+	io.Closer
 }
+
+func (k *keeper) Read(p []byte) (int, error) { return k.null.Read(p) }
 
 type keeperKey struct{}
 
@@ -155,7 +160,7 @@ func (k *keeper) free() {
 		return
 	}
 	k.body.Reset()
-	k.filled = false
+	k.filled, k.Closer = false, nil
 	kept.Put(k)
 }
 
@@ -177,8 +182,9 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = body{failing{err}, resp.Body}
 		return resp, nil
 	}
-	k.filled = true
-	resp.Body = body{strings.NewReader("null"), resp.Body}
+	k.filled, k.Closer = true, resp.Body
+	k.null.Reset("null")
+	resp.Body = k
 	return resp, nil
 }
 
@@ -240,11 +246,14 @@ func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
 
 // decodeInspect reads an inspection.
 func decodeInspect(b []byte) (container.InspectResponse, bool) {
-	d := decoder{s: string(b)}
-	var c container.InspectResponse
-	object(&d, inspectFields, &c)
-	if d.odd {
+	var v struct { // both escape: one allocation
+		decoder
+		info container.InspectResponse
+	}
+	v.s = string(b)
+	object(&v.decoder, inspectFields, &v.info)
+	if v.odd {
 		return container.InspectResponse{}, false
 	}
-	return c, true
+	return v.info, true
 }

@@ -319,26 +319,28 @@ func unescape(quoted string) (string, bool) {
 		return "", false
 	}
 	rest := quoted[1 : len(quoted)-1]
-	b := make([]byte, 0, len(rest))
+	var b strings.Builder
+	b.Grow(len(rest))
 	for {
 		i := strings.IndexByte(rest, '\\')
 		if i < 0 {
-			return string(append(b, rest...)), true
+			b.WriteString(rest)
+			return b.String(), true
 		}
-		b = append(b, rest[:i]...)
+		b.WriteString(rest[:i])
 		switch rest[i+1] { // end has seen that there is one
 		case '"', '\\', '/':
-			b = append(b, rest[i+1])
+			b.WriteByte(rest[i+1])
 		case 'n':
-			b = append(b, '\n')
+			b.WriteByte('\n')
 		case 't':
-			b = append(b, '\t')
+			b.WriteByte('\t')
 		case 'u':
 			r, err := strconv.ParseUint(rest[i+2:i+6], 16, 32)
 			if err != nil || utf16.IsSurrogate(rune(r)) {
 				return "", false
 			}
-			b = utf8.AppendRune(b, rune(r))
+			b.WriteRune(rune(r))
 			i += 4
 		default:
 			return "", false

@@ -3,16 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
-	"github.com/docker/docker/client"
 
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/internal/imagetar"
@@ -27,27 +31,63 @@ const (
 // node is an engine with containers of two makers: dockpod's, and the docker
 // client's as the seed makes them, by the image's name.
 type node struct {
-	sock  string
-	pid   int
-	rt    *dockpod.Runtime
-	plain *client.Client
-	raw   *rawConn
+	*clients
+	pid int // of the engine; 0 if it cannot be told
 }
 
-func openNode(ctx context.Context, b *bench) (*node, error) {
-	rt, plain, err := connect(ctx, b.sock, stubOwner)
+// onNode measures with an engine that has the image, and of the benchmark's
+// own no containers. What was made is removed in the end, also after an
+// interrupt, and what an earlier run left behind in the beginning.
+func onNode(measure func(context.Context, *bench, *node) error) func(context.Context, *bench) error {
+	return func(ctx context.Context, b *bench) (err error) {
+		unlock, err := lockEngine(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		c, err := dialAll(ctx, b.sock)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.close()) }()
+		n := &node{c, enginePID(b.sock)}
+		defer func() {
+			if ctx.Err() != nil {
+				time.Sleep(time.Second) // what the engine was asked to make is there by then
+			}
+			err = errors.Join(err, n.clean(context.WithoutCancel(ctx)))
+		}()
+		if err := n.clean(ctx); err != nil {
+			return err
+		}
+		if err := n.loadImage(ctx); err != nil {
+			return err
+		}
+		return measure(ctx, b, n)
+	}
+}
+
+// lockEngine waits until no other benchmark uses this machine's engines: they
+// have the same owner, and would measure each other.
+func lockEngine(ctx context.Context) (unlock func() error, err error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "dockpod-bench.lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := dialRaw(b.sock)
-	if err != nil {
-		return nil, err
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f.Close, nil
+		}
+		if err != syscall.EWOULDBLOCK {
+			return nil, errors.Join(err, f.Close())
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		}
 	}
-	n := &node{b.sock, enginePID(b.sock), rt, plain, raw}
-	if err := n.loadImage(ctx); err != nil {
-		return nil, err
-	}
-	return n, n.clean(ctx)
 }
 
 // loadImage puts an image with a configuration of usual size on the engine.
@@ -82,34 +122,25 @@ func (n *node) loadImage(ctx context.Context) error {
 	return err
 }
 
-// close removes all that was made.
-func (n *node) close(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
-	err := n.clean(ctx)
-	if e := n.rt.RemoveImage(ctx, engineImage); err == nil {
-		err = e
-	}
-	n.rt.Close()
-	n.plain.Close()
-	n.raw.Close()
-	return err
-}
-
+// clean removes what was made.
 func (n *node) clean(ctx context.Context) error {
-	list, err := n.rt.ListContainers(ctx, dockpod.Filter{Fast: true})
+	ours, err := n.rt.ListContainers(ctx, dockpod.Filter{Fast: true})
 	if err != nil {
-		return err
-	}
-	if err := parallel(len(list), func(i int) error { return n.rt.RemoveContainer(ctx, list[i].ID) }); err != nil {
 		return err
 	}
 	plain, err := n.plainList(ctx)
 	if err != nil {
 		return err
 	}
-	return parallel(len(plain), func(i int) error {
-		return n.plain.ContainerRemove(ctx, plain[i].ID, container.RemoveOptions{Force: true})
-	})
+	return errors.Join(
+		parallel(len(ours), func(i int) error { return n.rt.RemoveContainer(ctx, ours[i].ID) }),
+		parallel(len(plain), func(i int) error { return n.removePlain(ctx, plain[i].ID) }),
+		n.rt.RemoveImage(ctx, engineImage),
+	)
+}
+
+func (n *node) removePlain(ctx context.Context, id string) error {
+	return n.plain.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 }
 
 func (n *node) plainList(ctx context.Context) ([]container.Summary, error) {
@@ -159,27 +190,48 @@ func config(i int) (dockpod.ContainerConfig, dockpod.SandboxConfig) {
 	}, s
 }
 
-// makeOurs creates containers by dockpod.
-func (n *node) makeOurs(ctx context.Context, count int) error {
+// fill makes count containers of each kind.
+func (n *node) fill(ctx context.Context, count int) error {
 	return parallel(count, func(i int) error {
-		c, s := config(i)
-		_, err := n.rt.CreateContainer(ctx, "", c, s)
-		return err
-	})
-}
-
-// makePlain creates the like as the seed does: by the image's name.
-func (n *node) makePlain(ctx context.Context, count int) error {
-	return parallel(count, func(i int) error {
+		if _, err := n.createOurs(ctx, i); err != nil {
+			return err
+		}
 		_, err := n.createPlain(ctx, i)
 		return err
 	})
 }
 
+func (n *node) createOurs(ctx context.Context, i int) (string, error) {
+	c, s := config(i)
+	return n.rt.CreateContainer(ctx, "", c, s)
+}
+
+// createPlain creates the like as the seed does: by the image's name.
 func (n *node) createPlain(ctx context.Context, i int) (string, error) {
 	cfg, host, name := plainRequest(i)
 	resp, err := n.plain.ContainerCreate(ctx, cfg, host, nil, nil, name)
 	return resp.ID, err
+}
+
+// startOurs creates and starts a container without a network of its own.
+func (n *node) startOurs(ctx context.Context, i int) (id string, err error) {
+	c, s := config(i)
+	s.Namespaces.Network = dockpod.NamespaceNode
+	if id, err = n.rt.CreateContainer(ctx, "", c, s); err != nil {
+		return "", err
+	}
+	return id, n.rt.StartContainer(ctx, id)
+}
+
+// startPlain does so by the docker client.
+func (n *node) startPlain(ctx context.Context, i int) (id string, err error) {
+	cfg, host, name := plainRequest(i)
+	host.NetworkMode = "host"
+	resp, err := n.plain.ContainerCreate(ctx, cfg, host, nil, nil, name)
+	if err != nil {
+		return "", err
+	}
+	return resp.ID, n.plain.ContainerStart(ctx, resp.ID, container.StartOptions{})
 }
 
 func plainRequest(i int) (*container.Config, *container.HostConfig, string) {
@@ -202,116 +254,4 @@ func plainRequest(i int) (*container.Config, *container.HostConfig, string) {
 		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
 	}
 	return cfg, host, fmt.Sprintf("plain_app_%s_%s_%s_0", s.Name, s.Namespace, s.UID)
-}
-
-// byIDCase lists containers that dockpod made, by image ID, and such as the
-// seed makes.
-func byIDCase(ctx context.Context, b *bench) (err error) {
-	n, err := openNode(ctx, b)
-	if err != nil {
-		return err
-	}
-	defer func() { err = firstOf(err, n.close(ctx)) }()
-	count := b.count(1000)
-	if err := n.makeOurs(ctx, count); err != nil {
-		return err
-	}
-	if err := n.makePlain(ctx, count); err != nil {
-		return err
-	}
-	r, err := rounds(ctx, b.roundsOr(15), n.pid,
-		variant{"by name, client (the seed)", func(ctx context.Context) error {
-			l, err := n.plainList(ctx)
-			return expect(len(l), count, err)
-		}},
-		variant{"by ID, ours", func(ctx context.Context) error {
-			l, err := n.rt.ListContainers(ctx, dockpod.Filter{Fast: true})
-			return expect(len(l), count, err)
-		}},
-	)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d containers of each kind\n", count)
-	r.print()
-	b.goal("byid", r.ratio("by name, client (the seed)", "by ID, ours", wall), 2, false)
-	b.goal("byid-engine-cpu", r.ratio("by ID, ours", "by name, client (the seed)", engine), 0.55, true)
-	return nil
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// syncCase asks for the list and every status: cold, as an agent that begins.
-func syncCase(ctx context.Context, b *bench) (err error) {
-	n, err := openNode(ctx, b)
-	if err != nil {
-		return err
-	}
-	defer func() { err = firstOf(err, n.close(ctx)) }()
-	count := b.count(1000)
-	if err := n.makeOurs(ctx, count); err != nil {
-		return err
-	}
-	if err := n.makePlain(ctx, count); err != nil {
-		return err
-	}
-	r, err := rounds(ctx, b.roundsOr(3), n.pid, n.seedSync(count), n.ourSync(b.sock, count))
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d containers of each kind\n", count)
-	r.print()
-	b.goal("sync", r.ratio("seed", "ours", wall), 2.5, false)
-	b.goal("sync-engine-cpu", r.ratio("ours", "seed", engine), 0.55, true)
-	return nil
-}
-
-// seedSync lists, and inspects each container and its image, one by one.
-func (n *node) seedSync(count int) variant {
-	return variant{"seed", func(ctx context.Context) error {
-		l, err := n.plainList(ctx)
-		if err := expect(len(l), count, err); err != nil {
-			return err
-		}
-		for _, c := range l {
-			info, err := n.plain.ContainerInspect(ctx, c.ID)
-			if err != nil {
-				return err
-			}
-			if _, err := n.plain.ImageInspect(ctx, info.Image); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-}
-
-// ourSync does so with a Runtime that knows nothing yet.
-func (n *node) ourSync(sock string, count int) variant {
-	return variant{"ours", func(ctx context.Context) error {
-		rt, err := dockpod.Connect(ctx, "unix://"+sock, dockpod.WithOwner(stubOwner))
-		if err != nil {
-			return err
-		}
-		defer rt.Close()
-		l, err := rt.ListContainers(ctx, dockpod.Filter{Fast: true})
-		if err := expect(len(l), count, err); err != nil {
-			return err
-		}
-		ids := make([]string, len(l))
-		for i, c := range l {
-			ids[i] = c.ID
-		}
-		for _, err := range rt.ContainerStatuses(ctx, ids...) {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
 }
