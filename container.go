@@ -793,6 +793,9 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 		return fmt.Errorf("%w: %s, exit code %d", ErrAlreadyRan, o.reason, o.exitCode)
 	}
 	startErr := classify(verbStart, info.ID, r.docker.ContainerStart(ctx, info.ID, container.StartOptions{}))
+	if startErr != nil {
+		r.lookAgain(info.ID) // no event tells
+	}
 	if info.Config.Labels[LabelLogPath] == "" {
 		return startErr
 	}

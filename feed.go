@@ -16,6 +16,9 @@ const (
 	// replaySlack goes back a little more when a stream is resumed: engines
 	// round the time of an event.
 	replaySlack = time.Microsecond
+	// rewindSlack is how much older than the one before it an event is from
+	// an engine whose clock was set back: it tells them in their order.
+	rewindSlack = time.Second
 	// quietTime is how long a difference between what was told and what an
 	// inspection shows may wait for the event that explains it; once more
 	// where this process itself was held up for lateTime, for then the event
@@ -123,13 +126,29 @@ func newRetry() *backoff { return newBackoff(100*time.Millisecond, 10*time.Secon
 func (f *feed) start() {
 	f.lostAt = time.Now()
 	f.listDue = time.Now().Add(f.every)
+	f.r.feeds.Store(f, nil)
 	f.wg.Go(f.subscribe)
 }
 
 // stop ends everything and waits for it.
 func (f *feed) stop() {
+	f.r.feeds.Delete(f)
 	f.cancel()
 	f.wg.Wait()
+}
+
+// lookAgain has this Runtime's feeds look at a container of which the engine
+// may tell nothing.
+func (r *Runtime) lookAgain(id string) {
+	r.feeds.Range(func(f, _ any) bool {
+		feed := f.(*feed)
+		feed.post(func() {
+			if rec := feed.records[id]; rec != nil {
+				feed.enqueue(rec)
+			}
+		})
+		return true
+	})
 }
 
 // post puts something into the inbox.

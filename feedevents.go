@@ -20,7 +20,10 @@ type happening struct {
 	detail string // the health
 	at     time.Time
 	code   int // of die; unknownExit if the engine does not say
-	attrs  map[string]string
+	// rewound: the engine's clock was set back, so that its times say nothing
+	// of the order.
+	rewound bool
+	attrs   map[string]string
 }
 
 // unknownExit is the exit code of a container whose end nobody saw.
@@ -87,6 +90,9 @@ func (f *feed) subscribe() {
 	if since.IsZero() {
 		since = time.Now().Add(-replayTime)
 	}
+	if since.Unix() < 0 {
+		since = time.Unix(0, 0) // engines read no other
+	}
 	retry := newRetry()
 	var seen seenMessages
 	for f.ctx.Err() == nil {
@@ -137,6 +143,7 @@ func (f *feed) follow(since time.Time, seen *seenMessages) (last time.Time, err 
 				continue
 			}
 			last = msg.at
+			msg.rewound = seen.rewound(msg.at)
 			if !seen.add(msg) {
 				f.deliver(msg)
 			}
@@ -156,7 +163,16 @@ type seenMessages struct {
 		at                 int64
 		id, action, detail string
 	}
-	next int
+	next   int
+	newest time.Time
+}
+
+// rewound tells whether the clock of an event's time was set back.
+func (s *seenMessages) rewound(at time.Time) bool {
+	if s.newest.Before(at) {
+		s.newest = at
+	}
+	return s.newest.Sub(at) >= rewindSlack
 }
 
 // add reports whether m was there, and remembers it.

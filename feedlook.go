@@ -86,6 +86,10 @@ func (f *feed) dispatch() {
 		rec.busy, rec.slow, rec.again, rec.covered, rec.launch = true, false, false, len(rec.pending), f.launch
 		rec.settling, rec.settle = rec.settle, false
 		f.untime(rec)
+		if slices.ContainsFunc(rec.pending, func(m happening) bool { return m.action == "remove" }) {
+			f.post(func() { f.looked(rec, &look{gone: true}, nil) })
+			continue
+		}
 		f.wg.Go(func() {
 			slow := time.AfterFunc(slowTime, func() { f.post(func() { f.isSlow(rec) }) })
 			l, err := f.inspect(rec.id)
@@ -161,7 +165,7 @@ func (f *feed) looked(rec *record, l *look, err error) {
 	}
 	if err != nil {
 		rec.failures++
-		rec.settle = rec.settle || rec.settling
+		rec.settle = rec.settle || rec.settling && len(rec.pending) == rec.covered
 		if rec.failures == 1 {
 			f.onTrouble(err)
 		}
@@ -181,14 +185,14 @@ func (f *feed) looked(rec *record, l *look, err error) {
 	}
 	rec.since = time.Time{}
 	if !settled {
-		rec.settle = true
 		rec.since = rec.lookedAt
 	}
-	if len(rec.pending) > 0 || rec.again {
-		f.enqueue(rec)
-	} else if !settled {
+	switch {
+	case len(rec.pending) > 0 || rec.again:
+		f.enqueue(rec) // and nothing is decided before the events that came meanwhile
+	case !settled:
+		rec.settle, rec.late = true, false
 		f.at(rec, quietTime)
-		rec.late = false
 	}
 	if settled {
 		f.answered(rec)

@@ -78,8 +78,10 @@ type Freshness struct {
 	// Synced: the engine's events are flowing, and since they began every
 	// container was looked at.
 	Synced bool
-	// AsOf is up to when the picture holds everything: now, if there is no
-	// doubt; else when the doubt began.
+	// AsOf is up to when the picture holds everything that engines tell: now,
+	// if there is no doubt; else when the doubt began. They do not tell of a
+	// start that fails: it shows at once if it was this Runtime's, and else
+	// with the next list (see [WithRelist]).
 	AsOf time.Time
 	// Listed is when the last list of all containers was asked for that
 	// succeeded and whose inspections are done.
@@ -265,11 +267,11 @@ func (m *Mirror) Freshness() Freshness {
 }
 
 // Sync waits until everything that happened before the call is in the
-// picture. With IDs it is so for these containers and sandboxes, each at the
-// cost of one inspection; without, for all, at the cost of a list and an
-// inspection of each. The error tells that the engine could not be asked; a
-// container whose inspection hangs is waited for until ctx, or the request
-// timeout, ends.
+// picture. With IDs, which may be names or prefixes, too, it is so for these
+// containers and sandboxes, each at the cost of one inspection; without, for
+// all, at the cost of a list and an inspection of each. The error tells that
+// the engine could not be asked; a container whose inspection hangs is waited
+// for until ctx, or the request timeout, ends.
 func (m *Mirror) Sync(ctx context.Context, ids ...string) (err error) {
 	target := ""
 	if len(ids) == 1 {
@@ -277,9 +279,12 @@ func (m *Mirror) Sync(ctx context.Context, ids ...string) (err error) {
 	}
 	ctx, end := m.feed.r.begin(ctx, "sync mirror", target)
 	defer end(&err)
-	ids = slices.Clone(ids)
+	known, err := m.resolve(ctx, ids)
+	if err != nil || len(known) == 0 && len(ids) > 0 {
+		return err
+	}
 	done := make(chan error, 1)
-	m.feed.post(func() { m.feed.sync(ids, done) })
+	m.feed.post(func() { m.feed.sync(known, done) })
 	select {
 	case err := <-done:
 		return err
@@ -288,6 +293,40 @@ func (m *Mirror) Sync(ctx context.Context, ids ...string) (err error) {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// resolve returns the full IDs of ids, without what exists nowhere.
+func (m *Mirror) resolve(ctx context.Context, ids []string) (full []string, err error) {
+	for _, id := range ids {
+		if strings.TrimSpace(id) == "" {
+			return nil, &FieldError{"ids", "one is empty"}
+		}
+		there, err := m.has(id)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			info, err := m.feed.r.inspectAny(ctx, id)
+			if errors.Is(err, ErrContainerNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			id = info.ID
+		}
+		full = append(full, id)
+	}
+	return full, nil
+}
+
+func (m *Mirror) has(id string) (bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return false, ErrMirrorClosed
+	}
+	return m.byID[id] != nil, nil
 }
 
 // Changed waits until the picture is newer than version and returns its
@@ -344,7 +383,8 @@ func (m *Mirror) Status(id string) *ContainerStatus {
 // ContainerStatus returns the status of a container by its full ID, as
 // [Runtime.ContainerStatus] does. The error is [ErrNotReady] where the
 // picture has no such container and is not fresh enough to be sure, or where
-// the container's first inspection still fails or hangs.
+// the container's first inspection still fails or hangs. Others' containers
+// are not found.
 func (m *Mirror) ContainerStatus(ctx context.Context, id string) (ContainerStatus, error) {
 	e, err := m.find(ctx, id)
 	if err == nil && e.container == nil {

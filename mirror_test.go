@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/dockpod/dockpod"
@@ -224,6 +225,20 @@ func TestMirrorSync(t *testing.T) {
 		}
 		if next, err := m.Changed(t.Context(), version); err != nil || next <= version {
 			t.Errorf("version %d after %d, %v", next, version, err)
+		}
+		for _, other := range []string{made[:12], "m_new_p_n_u_0"} {
+			if err := m.Sync(t.Context(), other); err != nil {
+				t.Errorf("Sync of %q: %v", other, err)
+			}
+		}
+		if list, err := m.ListContainers(t.Context(), dockpod.Filter{ID: made[:12], IDPrefix: true}); err != nil || len(list) != 1 || m.Status(made[:12]) != nil {
+			t.Errorf("%d containers of one ID: %v", len(list), err)
+		}
+		if err := m.Sync(t.Context(), made, " "); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("Sync of nothing: %v", err)
+		}
+		if f := m.Freshness(); f.Doubtful != 0 {
+			t.Errorf("freshness %+v", f)
 		}
 		if err := m.Sync(t.Context(), "none"); err != nil || m.Status("none") != nil {
 			t.Errorf("Sync of none: %v", err)

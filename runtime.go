@@ -50,6 +50,7 @@ type Runtime struct {
 	lists   flights[[]container.Summary]
 	entries flights[[]lean.Entry]
 	images  imageCache
+	feeds   sync.Map // of *feed: those that are under way
 
 	logKeepers logKeepers
 

@@ -16,7 +16,7 @@ const (
 	EventCreated  EventKind = "created"
 	EventStarted  EventKind = "started"
 	EventExited   EventKind = "exited"
-	EventFailed   EventKind = "failed" // its start failed; no engine tells, so it is noticed late
+	EventFailed   EventKind = "failed" // its start failed; no engine tells: noticed at once if it was this Runtime's, else with the next list
 	EventRemoved  EventKind = "removed"
 	EventPaused   EventKind = "paused"
 	EventUnpaused EventKind = "unpaused"

@@ -707,6 +707,11 @@ func TestWatchSince(t *testing.T) {
 		if err := w.rt.RemoveContainer(t.Context(), gone); err != nil {
 			t.Fatal(err)
 		}
+		w.begin(time.Unix(-3600, 0)) // no engine reads that
+		if len(w.account.errs) > 0 {
+			t.Errorf("errors %v", w.account.errs)
+		}
+		w.end()
 		w.begin(last)
 		if got := w.account.kinds(id); got != "exited started" {
 			t.Errorf("events are %q", got)
@@ -811,6 +816,81 @@ func TestWatchAmendedExit(t *testing.T) {
 		w.pass(30 * time.Minute) // once is enough
 		if got := w.account.kinds(id); got != "created started exited exited" {
 			t.Errorf("events are %q", got)
+		}
+	})
+}
+
+// A life that is over before it is looked at is told whole, as the events come.
+func TestWatchShortLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{})
+		w.d.fail(fake.Delay(fake.OpContainerInspect, 10*time.Millisecond))
+		w.d.Deliver = func(m events.Message) (int, time.Duration) {
+			switch m.Action {
+			case events.ActionDie:
+				return 1, 30 * time.Millisecond
+			case events.ActionDestroy:
+				return 1, 31 * time.Millisecond
+			}
+			return 1, 0
+		}
+		id := w.create("app")
+		w.start(id)
+		w.d.Exit(id, 3)
+		if err := w.d.ContainerRemove(t.Context(), id, container.RemoveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.want(id, "created started exited removed")
+		if e := w.account.last(dockpod.EventExited); e.ExitCode != 3 || e.Noticed {
+			t.Errorf("exit is %+v", e)
+		}
+	})
+}
+
+// What is told in order by a clock that is set back is told in order.
+func TestWatchClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{})
+		id := w.create("app")
+		w.start(id)
+		w.pass(time.Second)
+		w.d.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+		w.d.Exit(id, 3)
+		time.Sleep(time.Millisecond)
+		w.start(id)
+		time.Sleep(time.Millisecond)
+		w.d.Exit(id, 4)
+		if err := w.d.ContainerRemove(t.Context(), id, container.RemoveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.want(id, "created started exited started exited removed")
+		if e := w.account.last(dockpod.EventExited); e.ExitCode != 4 {
+			t.Errorf("exit is %+v", e)
+		}
+	})
+}
+
+// The start that this Runtime sees fail is told without waiting for a list.
+func TestWatchOwnFailedStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{})
+		m, err := w.rt.Mirror(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		id := w.create("app")
+		w.pass(time.Second)
+		w.d.FailStart(id, 127, "not there")
+		if err := w.rt.StartContainer(t.Context(), id); err == nil {
+			t.Fatal("the start did not fail")
+		}
+		w.pass(time.Second)
+		w.want(id, "created failed")
+		if st := m.Status(id); st.State != dockpod.StateExited || st.Reason != dockpod.ReasonContainerCannotRun {
+			t.Errorf("the mirror shows %v %v", st.State, st.Reason)
 		}
 	})
 }

@@ -218,7 +218,9 @@ func (t *telling) take(m happening) {
 
 // outdates tells whether an event belongs to a run before the one that was
 // told last.
-func (t *telling) outdates(m happening) bool { return t.started.After(m.at.Add(replaySlack)) }
+func (t *telling) outdates(m happening) bool {
+	return !m.rewound && t.started.After(m.at.Add(replaySlack))
+}
 
 func (t *telling) takeStart(m happening) {
 	told := !t.started.IsZero() && t.began.Equal(t.started)
