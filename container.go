@@ -873,10 +873,10 @@ func linkOf(info container.InspectResponse) linkWant {
 // request timeout together. A container that is gone or does not run is fine.
 //
 // If the caller's context ends first, the engine still carries the stop out.
-// With [WithLogFiles] the call returns when the log is in its file, as
-// [Runtime.ContainerStatus] does.
 // If the engine does not answer in time, the container is killed and looked
-// at once more: the error is [ErrTimeout] if it still runs.
+// at once more: the error is [ErrTimeout] if it still runs. With
+// [WithLogFiles] the call returns when the log is in its file, as
+// [Runtime.ContainerStatus] does.
 func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Duration) (err error) {
 	seconds := wholeSeconds(grace)
 	ctx, end := r.beginLimit(ctx, "stop container", id, r.graceLimit(seconds))

@@ -32,7 +32,7 @@ type SandboxConfig struct {
 	Attempt   uint32 // how often this pod's sandbox was made anew
 
 	Hostname     string // empty: the engine's choice, the container's short ID; refused with the node's network
-	LogDirectory string // absolute; where the pod's logs stand. Empty: no log links
+	LogDirectory string // absolute; where the pod's logs stand. Empty: no link or file is made
 	DNS          DNSConfig
 	Ports        []PortMapping
 
