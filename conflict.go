@@ -207,5 +207,5 @@ func (r *Runtime) adoptable(info container.InspectResponse, req createRequest) b
 	}
 	spec := info.Config.Labels[LabelSpec]
 	return spec != "" && spec == req.Config.Labels[LabelSpec] && holds(req.Asked, info.HostConfig) &&
-		stateOf(stateFromInspect(info, func(string) {})).state == StateCreated
+		outcomeOf(info).state == StateCreated
 }

@@ -446,10 +446,7 @@ func (r *Runtime) fromEntry(e *lean.Entry) (Container, error) {
 			return Container{}, err
 		}
 	}
-	word := e.State
-	if word == "" {
-		word = wordOfStatusText(e.Status)
-	}
+	word := wordOf(e.State, e.Status)
 	c := Container{
 		ID: e.ID, SandboxID: labelOf(e.Labels, LabelSandboxID), Name: name,
 		Image: cmp.Or(labelOf(e.Labels, LabelImage), e.Image), ImageID: e.ImageID,
@@ -480,8 +477,7 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Contai
 	problems := make([]error, len(created))
 	each(len(created), func(i int) {
 		c := created[i]
-		// A few that hang must not use up the time of all.
-		ctx, end := r.beginLimit(ctx, "inspect container", c.ID, r.opts.requestTimeout/8)
+		ctx, end := r.beginLimit(ctx, "inspect container", c.ID, r.partTimeout())
 		info, err := r.inspectAny(ctx, c.ID)
 		if err == nil && info.State == nil {
 			err = &classified{ErrBadAnswer, "the engine's inspection has no state"}
@@ -530,10 +526,7 @@ func (r *Runtime) ListManaged(ctx context.Context, running bool) (list []Managed
 	}
 	list = []Managed{}
 	for _, s := range raw {
-		word := s.State
-		if word == "" {
-			word = wordOfStatusText(s.Status)
-		}
+		word := wordOf(s.State, s.Status)
 		m := Managed{ID: s.ID, State: stateOf(engineState{word: word}).state, Labels: maps.Clone(s.Labels)}
 		if s.Created > 0 {
 			m.CreatedAt = time.Unix(s.Created, 0).UTC()
@@ -785,7 +778,7 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	if err != nil {
 		return err
 	}
-	o := stateOf(stateFromInspect(info, func(string) {}))
+	o := outcomeOf(info)
 	switch {
 	case o.state == StateRunning:
 		return r.provideLog(ctx, info)
@@ -863,7 +856,7 @@ func (r *Runtime) linkLog(info container.InspectResponse) error {
 // linkOf tells where a container's log link belongs and what it points to. A
 // container that the kubelet made says only the whole path.
 func linkOf(info container.InspectResponse) linkWant {
-	o := stateOf(stateFromInspect(info, func(string) {}))
+	o := outcomeOf(info)
 	w := linkWant{ID: info.ID, target: info.LogPath, running: o.state == StateRunning, started: o.started}
 	if o.reason == ReasonContainerCannotRun {
 		w.started = time.Time{}
@@ -881,10 +874,10 @@ func linkOf(info container.InspectResponse) linkWant {
 // request timeout together. A container that is gone or does not run is fine.
 //
 // If the caller's context ends first, the engine still carries the stop out.
-// With [WithLogFiles] the call returns when the log is in its file, as
-// [Runtime.ContainerStatus] does.
 // If the engine does not answer in time, the container is killed and looked
-// at once more: the error is [ErrTimeout] if it still runs.
+// at once more: the error is [ErrTimeout] if it still runs. With
+// [WithLogFiles] the call returns when the log is in its file, as
+// [Runtime.ContainerStatus] does.
 func (r *Runtime) StopContainer(ctx context.Context, id string, grace time.Duration) (err error) {
 	seconds := wholeSeconds(grace)
 	ctx, end := r.beginLimit(ctx, "stop container", id, r.graceLimit(seconds))
@@ -914,7 +907,7 @@ func (r *Runtime) graceLimit(seconds int) time.Duration {
 
 // stop ends a container that was inspected just now.
 func (r *Runtime) stop(ctx context.Context, info container.InspectResponse, seconds int) error {
-	if st := stateOf(stateFromInspect(info, func(string) {})).state; st != StateRunning && st != StateUnknown {
+	if st := outcomeOf(info).state; st != StateRunning && st != StateUnknown {
 		return nil
 	}
 	opts := container.StopOptions{Timeout: &seconds}

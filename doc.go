@@ -40,10 +40,13 @@
 //
 //	io.kubernetes.docker.type        "container" or "podsandbox"
 //	io.kubernetes.sandbox.id         the sandbox of a container
-//	io.kubernetes.container.logpath  where its log is linked
+//	io.kubernetes.container.logpath  where its log is linked or written
 //	io.dockpod.owner, .type          instead of the first, with an owner
 //	io.dockpod.image                 the reference asked for: containers are created by image ID
+//	io.dockpod.image-id              that ID, which a container made from a commit of this one does not have
 //	io.dockpod.spec                  a digest of the request, to know one's own half-made container
+//	io.dockpod.added                 which of the pod's labels below nobody gave
+//	io.dockpod.from-image            which labels are the image's
 //	io.dockpod.attempt, .log-directory, .sandbox, .schema
 //
 // and the pod's own io.kubernetes.pod.name, .namespace, .uid and

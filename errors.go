@@ -30,7 +30,7 @@ type Error struct {
 	Err    error
 }
 
-// Error returns "op "target": cause".
+// Error returns `op "target": cause`, or "op: cause" without a target.
 func (e *Error) Error() string {
 	if e.Target == "" {
 		return e.Op + ": " + e.Err.Error()
@@ -77,9 +77,9 @@ var (
 	// not one, or may not be executed; or the user or directory of an exec is
 	// not there. Class InvalidArgument.
 	ErrCannotRun = newSentinel("executable cannot be run", errdefs.ErrInvalidArgument)
-	// ErrAlreadyRan: the container has run before, or failed to start. A kubelet never starts
-	// one again in place but creates the next attempt; [WithRestart] allows
-	// it. Class Conflict.
+	// ErrAlreadyRan: the container has run before, or failed to start. A
+	// kubelet never starts one again in place but creates the next attempt;
+	// [WithRestart] allows it. Class Conflict.
 	ErrAlreadyRan = newSentinel("container has run, or failed to start, before", errdefs.ErrConflict)
 	// ErrPortInUse: a host port of the sandbox is taken; a
 	// [*PortConflictError] names the holder where it is ours. Class Conflict.

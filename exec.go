@@ -294,7 +294,7 @@ func (r *Runtime) running(ctx context.Context, id string) (container.InspectResp
 // notRunning is the error of an operation that needs a running process, or
 // nil if there is one.
 func notRunning(info container.InspectResponse) error {
-	o := stateOf(stateFromInspect(info, func(string) {}))
+	o := outcomeOf(info)
 	switch {
 	case o.state != StateRunning:
 		return fmt.Errorf("%w: it is %s", ErrNotRunning, o.state)
@@ -630,7 +630,7 @@ func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err e
 	if err != nil {
 		return err
 	}
-	if stateOf(stateFromInspect(info, func(string) {})).state != StateCreated {
+	if outcomeOf(info).state != StateCreated {
 		if err := notRunning(info); err != nil {
 			return err
 		}

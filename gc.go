@@ -379,7 +379,7 @@ func (r *Runtime) gcContainer(ctx context.Context, s container.Summary) (c GCCon
 		c.Name, c.State, c.CreatedAt = entry.Name, entry.State, entry.CreatedAt
 	} else {
 		c.Unidentified = true
-		c.State = stateOf(engineState{word: cmp.Or(s.State, wordOfStatusText(s.Status))}).state
+		c.State = stateOf(engineState{word: wordOf(s.State, s.Status)}).state
 		if s.Created > 0 {
 			c.CreatedAt = time.Unix(s.Created, 0).UTC()
 		}

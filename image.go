@@ -465,7 +465,7 @@ type ImageFilter struct {
 }
 
 // ListImages returns the images of the engine that f selects, in the engine's
-// order, whoever pulled them. The slice is never nil. User and Username are
+// order, whoever pulled them. The slice is never nil. UID and Username are
 // not known from a list; [Runtime.ImageStatus] has them.
 func (r *Runtime) ListImages(ctx context.Context, f ImageFilter) (list []Image, err error) {
 	ctx, end := r.begin(ctx, "list images", redactRef(f.Ref))

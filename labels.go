@@ -17,7 +17,7 @@ import (
 // [SplitLabels] hides them and [JoinLabels] refuses them.
 const (
 	LabelType      = "io.kubernetes.docker.type"       // TypeContainer or TypeSandbox
-	LabelLogPath   = "io.kubernetes.container.logpath" // where the link to the log stands
+	LabelLogPath   = "io.kubernetes.container.logpath" // where the log is linked or written
 	LabelSandboxID = "io.kubernetes.sandbox.id"        // of a container: the ID of its sandbox
 
 	TypeContainer = "container"

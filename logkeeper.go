@@ -177,7 +177,7 @@ func (w *logKeeper) look(ctx context.Context) (running, gone bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	return stateOf(stateFromInspect(info, func(string) {})).state == StateRunning, false, nil
+	return outcomeOf(info).state == StateRunning, false, nil
 }
 
 // copy writes the engine's records that are not in the file yet, until the

@@ -322,7 +322,7 @@ func readableLog(info container.InspectResponse) (string, error) {
 		}
 		failed = fmt.Errorf("%w: %w", ErrLogsUnreadable, err)
 	}
-	if s := stateOf(stateFromInspect(info, func(string) {})); s.state == StateCreated {
+	if s := outcomeOf(info); s.state == StateCreated {
 		return "", nil
 	}
 	return "", failed
@@ -374,7 +374,7 @@ func (r *Runtime) awaitEnd(ctx context.Context, info container.InspectResponse) 
 	var failing time.Time
 	for {
 		err := error(nil)
-		if stateOf(stateFromInspect(info, func(string) {})).state != StateRunning {
+		if outcomeOf(info).state != StateRunning {
 			return nil
 		}
 		if canWait {

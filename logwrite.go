@@ -279,7 +279,7 @@ func (r *Runtime) ReopenContainerLog(ctx context.Context, id string) (err error)
 	if err != nil {
 		return err
 	}
-	if stateOf(stateFromInspect(info, func(string) {})).state != StateRunning {
+	if outcomeOf(info).state != StateRunning {
 		return ErrNotRunning
 	}
 	want := linkOf(info)

@@ -325,6 +325,10 @@ func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.
 	}
 }
 
+// partTimeout bounds each of many requests that are one operation: a few that
+// hang must not use up the time of all.
+func (r *Runtime) partTimeout() time.Duration { return r.opts.requestTimeout / 8 }
+
 // nameLocks holds a lock for each name that somebody is making a container of.
 type nameLocks struct {
 	mu   sync.Mutex

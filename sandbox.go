@@ -32,7 +32,7 @@ type SandboxConfig struct {
 	Attempt   uint32 // how often this pod's sandbox was made anew
 
 	Hostname     string // empty: the engine's choice, the container's short ID; refused with the node's network
-	LogDirectory string // absolute; where the pod's logs stand. Empty: no log links
+	LogDirectory string // absolute; where the pod's logs stand. Empty: no link or file is made
 	DNS          DNSConfig
 	Ports        []PortMapping
 
@@ -166,7 +166,7 @@ type Sandbox struct {
 	ID             string
 	Name           Name
 	State          SandboxState
-	CreatedAt      time.Time // to the second
+	CreatedAt      time.Time // from a list to the second, from a status exact
 	Labels         map[string]string
 	Annotations    map[string]string
 	RuntimeHandler string
@@ -178,15 +178,20 @@ type SandboxStatus struct {
 	// Config is the configuration as read back from the engine. An agent
 	// that was started anew passes it to CreateContainer. Values that the
 	// engine fills in, a hostname for example, stand in it.
-	Config    SandboxConfig
-	Image     string       // reference asked for; empty for the built-in image
-	ImageID   string       // the engine's ID of the image
-	IPs       []netip.Addr // first the primary one; none if the pod uses the node's network or is not ready
-	PID       int          // on the engine's host; 0 if not running
-	StartedAt time.Time    // zero: never
-	ExitCode  int
-	Reason    string // why it is not ready, as for a container
-	Message   string
+	Config     SandboxConfig
+	Image      string       // reference asked for; empty for the built-in image
+	ImageID    string       // the engine's ID of the image
+	IPs        []netip.Addr // first the primary one; none if the pod uses the node's network or is not ready
+	PID        int          // on the engine's host; 0 if not running
+	StartedAt  time.Time    // zero: never
+	FinishedAt time.Time    // zero: not yet
+	ExitCode   int
+	Reason     string // why it is not ready, as for a container
+	Message    string
+
+	// Problems lists parts of the engine's answer that could not be read, as
+	// for a container.
+	Problems []string
 }
 
 // SandboxFilter selects sandboxes; all conditions hold together. The zero
@@ -608,20 +613,22 @@ func (r *Runtime) sandboxStatusOf(info container.InspectResponse) (SandboxStatus
 	if err != nil {
 		return SandboxStatus{}, err
 	}
-	es := stateFromInspect(info, func(string) {})
+	var st SandboxStatus
+	problem := func(s string) { st.Problems = append(st.Problems, s) }
+	es := stateFromInspect(info, problem)
 	o := stateOf(es)
 	host := info.HostConfig
 	if host == nil {
 		host = &container.HostConfig{}
+		problem("HostConfig: missing")
 	}
-	st := SandboxStatus{
-		Sandbox: Sandbox{
-			ID: info.ID, Name: name, State: sandboxState(o.state), CreatedAt: es.created,
-			RuntimeHandler: r.handlerOf(host.Runtime, info.Config.Labels),
-		},
-		Image: info.Config.Labels[LabelImage], ImageID: info.Image,
-		StartedAt: o.started, ExitCode: o.exitCode, Reason: o.reason, Message: o.message,
+	st.Sandbox = Sandbox{
+		ID: info.ID, Name: name, State: sandboxState(o.state), CreatedAt: es.created,
+		RuntimeHandler: r.handlerOf(host.Runtime, info.Config.Labels),
 	}
+	st.Image, st.ImageID = info.Config.Labels[LabelImage], info.Image
+	st.StartedAt, st.FinishedAt, st.ExitCode = o.started, o.finished, o.exitCode
+	st.Reason, st.Message = o.reason, o.message
 	st.Labels, st.Annotations = SplitLabels(info.Config.Labels)
 	if o.state == StateRunning {
 		st.IPs = addressesOf(info.NetworkSettings)

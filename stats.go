@@ -215,12 +215,11 @@ func (r *Runtime) readAll(ctx context.Context, containers []Container) []statsRe
 	each(len(containers), func(i int) {
 		res := &results[i]
 		res.Container = containers[i]
-		// A few that hang must not use up the patience of the caller.
 		op := "container stats"
 		if res.Name.IsSandbox() {
 			op = "sandbox stats"
 		}
-		ctx, end := r.beginLimit(ctx, op, res.ID, r.opts.requestTimeout/8)
+		ctx, end := r.beginLimit(ctx, op, res.ID, r.partTimeout())
 		res.Usage, res.Networks, res.err = r.readUsage(ctx, res.ID)
 		end(&res.err)
 	})
@@ -253,7 +252,7 @@ func (r *Runtime) SandboxStats(ctx context.Context, id string) (st SandboxStats,
 	case len(failed) > 0:
 		return SandboxStats{}, failed[0]
 	}
-	return SandboxStats{}, noStatsIn(stateOf(stateFromInspect(info, func(string) {})).state)
+	return SandboxStats{}, noStatsIn(outcomeOf(info).state)
 }
 
 // ListSandboxStats reads what the pods use whose sandboxes f selects and are
@@ -462,7 +461,7 @@ func (r *Runtime) whyNoStats(ctx context.Context, id string) error {
 	if st := info.State; st != nil && st.Running && !st.Restarting {
 		return &classified{ErrBadAnswer, "the engine has no statistics of a container that runs"}
 	}
-	return noStatsIn(stateOf(stateFromInspect(info, func(string) {})).state)
+	return noStatsIn(outcomeOf(info).state)
 }
 
 // usageOf reads an engine's answer. machine is the memory of its machine, as

@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -160,6 +161,11 @@ func exitReason(exitCode int, oom bool) (reason string, observed bool) {
 	return ReasonError, oom
 }
 
+// wordOf is the engine's word in a list.
+func wordOf(state, status string) string {
+	return cmp.Or(state, wordOfStatusText(status))
+}
+
 // wordOfStatusText reads the text for humans in a list ("Up 5 hours"), for
 // the doubles and old engines that leave the State field empty.
 func wordOfStatusText(text string) string {
@@ -221,6 +227,12 @@ func stateFromInspect(info container.InspectResponse, problem func(string)) engi
 	s.exitCode, s.err = st.ExitCode, st.Error
 	s.started, s.finish = at("State.StartedAt", st.StartedAt), at("State.FinishedAt", st.FinishedAt)
 	return s
+}
+
+// outcomeOf is what an inspection's state means. Times that cannot be read are
+// zero.
+func outcomeOf(info container.InspectResponse) outcome {
+	return stateOf(stateFromInspect(info, func(string) {}))
 }
 
 // statusOf turns an inspection into a status. img is the container's image,
@@ -310,7 +322,7 @@ func (r *Runtime) containerStatus(ctx context.Context, id string) (ContainerStat
 	if err != nil {
 		return ContainerStatus{}, err
 	}
-	if stateOf(stateFromInspect(info, func(string) {})).state != StateRunning {
+	if outcomeOf(info).state != StateRunning {
 		r.drainLog(ctx, info.ID)
 	}
 	// The image may be gone, or damaged: the container is what was asked for.

@@ -34,12 +34,17 @@ var sandboxCases = []testCase{
 		if st.PID <= 0 || !st.StartedAt.After(st.CreatedAt) {
 			t.Errorf("ready with PID %d, created %s, started %s", st.PID, st.CreatedAt, st.StartedAt)
 		}
+		equal(t, "end of what is ready", time.Time{}, st.FinishedAt)
 
 		must(t, w.rt.StopSandbox(t.Context(), id, time.Minute))
 		st = w.sandboxStatus(t, id)
 		equal(t, "state when stopped", dockpod.SandboxNotReady, st.State)
 		equal(t, "PID when stopped", 0, st.PID)
 		equal(t, "reason when stopped", dockpod.ReasonCompleted, st.Reason)
+		equal(t, "problems", []string(nil), st.Problems)
+		if st.FinishedAt.Before(st.StartedAt) {
+			t.Errorf("stopped at %s, started %s", st.FinishedAt, st.StartedAt)
+		}
 
 		must(t, w.rt.RemoveSandbox(t.Context(), id))
 		_, err := w.rt.SandboxStatus(t.Context(), id)

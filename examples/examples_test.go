@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(bin)
-		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent", "./top", "./watch")
+		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./...")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 			return 1
@@ -71,6 +71,7 @@ func run(t *testing.T, name string, args ...string) string {
 
 var (
 	imageTag = regexp.MustCompile(demo.Repository + `:[0-9a-f]{12}`)
+	visitor  = regexp.MustCompile(`visitor [0-9]+`)
 	ending   = regexp.MustCompile(`(?m)[ \t]+$`) // of an empty last column
 )
 
@@ -106,6 +107,7 @@ func TestOnTheFake(t *testing.T) {
 		{"quickstart", nil},
 		{"harness", nil},
 		{"agent", []string{"-once"}},
+		{"exec", nil},
 		{"top", []string{"-once", "-interval", "500ms", "-containers"}},
 	} {
 		t.Run(test.example, func(t *testing.T) {
@@ -114,12 +116,25 @@ func TestOnTheFake(t *testing.T) {
 	}
 }
 
-// What watch tells of its demo is the same each time; of two containers that
-// end together either may be the first.
-func TestWatchOnTheFake(t *testing.T) {
-	lines := strings.SplitAfter(run(t, "watch", "-engine", "fake://"), "\n")
-	slices.Sort(lines)
-	golden(t, "watch", strings.Join(lines, ""))
+// What these tell of their demos is the same each time; of two containers that
+// run or end together either may be the first.
+func TestOnTheFakeInAnyOrder(t *testing.T) {
+	for _, name := range []string{"watch", "logs"} {
+		t.Run(name, func(t *testing.T) {
+			out := visitor.ReplaceAllString(run(t, name, "-engine", "fake://"), "visitor N")
+			lines := strings.SplitAfter(out, "\n")
+			slices.Sort(lines)
+			golden(t, name, strings.Join(lines, ""))
+		})
+	}
+}
+
+// How a pull comes is a matter of time; what it ends with is not.
+func TestPullOnTheFake(t *testing.T) {
+	out := run(t, "pull", "-engine", "fake://", "app:1")
+	if !regexp.MustCompile(`(?m)^done, .*, 3 of 3 layers done\napp@sha256:[0-9a-f]{64}\n\z`).MatchString(out) {
+		t.Errorf("it prints\n%s", out)
+	}
 }
 
 // Without an engine and without -engine, an example takes the fake and says so.

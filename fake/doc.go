@@ -30,8 +30,9 @@
 // What a container runs is a Go function that [Docker.HandleFunc] registers for
 // a path. It has arguments, an environment, standard streams, signals, and the
 // localhost that the containers of a pod share, so that two of them can talk.
-// An exec runs the same functions; on a terminal it is told its size. A container whose command has no function
-// runs until it is stopped or ended by a verb, and costs no goroutine.
+// An exec runs the same functions; on a terminal it is told its size. A
+// container whose command has no function runs until it is stopped or ended by
+// a verb, and costs no goroutine.
 //
 // # Files
 //

@@ -30,6 +30,8 @@ type agent struct {
 	every   time.Duration // how often to look
 	log     *log.Logger
 
+	linked bool // the links to the logs were looked at
+
 	last []v1.Pod        // wanted when that could last be read; nil: never
 	said map[string]bool // what was logged at the last look
 }
@@ -86,6 +88,12 @@ func (a *agent) look(ctx context.Context, say func(string)) (acted bool, wake ti
 		say("going on with the last manifests: " + err.Error())
 		want = a.last
 	}
+	if !a.linked {
+		if err := a.relink(ctx, say); err != nil {
+			return false, wake, err
+		}
+		a.linked = true
+	}
 	have, err := a.observe(ctx)
 	if err != nil {
 		return false, wake, err
@@ -103,6 +111,16 @@ func (a *agent) look(ctx context.Context, say func(string)) (acted bool, wake ti
 		return false, wake, a.sweep(want, have)
 	}
 	return true, wake, a.do(ctx, want, actions)
+}
+
+// relink makes the links to the logs right again, once in the agent's life: it
+// may have died between a start and its link, and links may have gone meanwhile.
+func (a *agent) relink(ctx context.Context, say func(string)) error {
+	report, err := a.rt.ReconcileLogLinks(ctx)
+	for _, problem := range report.Problems {
+		say("log link: " + problem.Error())
+	}
+	return err
 }
 
 // observe looks at all that the engine has of this agent. Containers come

@@ -276,6 +276,32 @@ func TestPodThatLeaves(t *testing.T) {
 	}
 }
 
+// A link to a log that went while there was no agent is there again after the
+// next one's start.
+func TestLinksAtTheStart(t *testing.T) {
+	dir := testDir(t)
+	docker := &fake.Docker{Root: t.TempDir()}
+	defer docker.Close()
+	e := &demo.Engine{Docker: docker, Fake: docker}
+	generation(t, filepath.Join(dir, "pods"), 1, true, false, false)
+	if err := newAgent(e, dir).run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	links, err := filepath.Glob(filepath.Join(dir, "logs", "*", "*", "*.log"))
+	if err != nil || len(links) != 2 {
+		t.Fatalf("links %q, error %v; want those of two containers", links, err)
+	}
+	if err := os.Remove(links[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := newAgent(e, dir).run(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(links[0]); err != nil {
+		t.Error(err)
+	}
+}
+
 // entries counts what stands in some directories.
 func entries(t *testing.T, dir string, names ...string) (n int) {
 	t.Helper()

@@ -32,10 +32,10 @@ func main() {
 
 func run(ctx context.Context, e *demo.Engine) (err error) {
 	if *pod == "" {
-		remove, err := tryPod(ctx, e)
+		remove, tryErr := tryPod(ctx, e)
 		defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
-		if err != nil {
-			return err
+		if tryErr != nil {
+			return tryErr
 		}
 	}
 	rt := dockpod.New(e.Docker, dockpod.WithOwner(*owner))

@@ -95,7 +95,7 @@ func run(ctx context.Context, e *demo.Engine) (err error) {
 		return err
 	}
 	fmt.Println()
-	if err := printLogs(ctx, e, rt); err != nil {
+	if err := printLogs(ctx, rt); err != nil {
 		return err
 	}
 
@@ -132,7 +132,7 @@ func printStates(ctx context.Context, rt *dockpod.Runtime) error {
 	return w.Flush()
 }
 
-func printLogs(ctx context.Context, e *demo.Engine, rt *dockpod.Runtime) error {
+func printLogs(ctx context.Context, rt *dockpod.Runtime) error {
 	ids, err := containers(ctx, rt)
 	if err != nil {
 		return err
@@ -141,12 +141,11 @@ func printLogs(ctx context.Context, e *demo.Engine, rt *dockpod.Runtime) error {
 		if err != nil {
 			return err
 		}
-		lines, err := e.Logs(ctx, st.ID)
-		if err != nil {
-			return err
-		}
-		for _, line := range lines {
-			fmt.Printf("   %s/%d | %s\n", st.Name.Container, st.Name.Attempt, line)
+		for line, err := range rt.LogLines(ctx, st.ID, dockpod.LogOptions{}) {
+			if err != nil {
+				return err
+			}
+			fmt.Printf("   %s/%d | %s\n", st.Name.Container, st.Name.Attempt, line.Text)
 		}
 	}
 	return nil

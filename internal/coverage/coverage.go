@@ -57,7 +57,7 @@ var Rows = []Row{
 	{Field: "ContainerConfig.CDIDevices", CRI: "ContainerConfig.CDI_devices, CDIDevice.name", Engine: "HostConfig.DeviceRequests", Partly: "an engine without a CDI driver does not know them"},
 	{Field: "ContainerConfig.Labels", CRI: "ContainerConfig.labels", Engine: "label KEY"},
 	{Field: "ContainerConfig.Annotations", CRI: "ContainerConfig.annotations", Engine: "label annotation.KEY"},
-	{Field: "ContainerConfig.LogPath", CRI: "ContainerConfig.log_path", Engine: "label io.kubernetes.container.logpath, label io.dockpod.log-directory", Note: "a link there leads to the engine's log file"},
+	{Field: "ContainerConfig.LogPath", CRI: "ContainerConfig.log_path", Engine: "label io.kubernetes.container.logpath, label io.dockpod.log-directory", Note: "a link to the engine's log file, or a file with WithLogFiles"},
 	{Field: "ContainerConfig.LogConfig", See: "LogConfig"},
 	{Field: "ContainerConfig.Stdin", CRI: "ContainerConfig.stdin", Engine: "Config.OpenStdin"},
 	{Field: "ContainerConfig.StdinOnce", CRI: "ContainerConfig.stdin_once", Engine: "Config.StdinOnce"},

@@ -1,7 +1,7 @@
 // Package lean is the docker client with decoders of its own for the two
 // answers that an engine is asked for most: a list of containers and the
-// inspection of one. They take a
-// fraction of the client's time and allocations; the bench module measures it.
+// inspection of one. They take a fraction of the client's time and
+// allocations; the bench module measures it.
 //
 // Everything else is the client's: requests, connections, errors. An answer of
 // a shape that the decoders do not know is given to encoding/json and the
