@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"syscall"
 	"time"
@@ -27,13 +26,14 @@ func exitCase(ctx context.Context, b *bench, n *node) error {
 	}
 	const ours, wait, poll = "Watch", "ContainerWait", "list each second"
 	r := result{variants: []variant{{name: poll}, {name: wait}, {name: ours}}, samples: map[string][]sample{}}
-	for range b.roundsOr(20) {
+	trials := b.roundsOr(20)
+	for trial := range trials {
 		// One after the other: polling makes the engine slow for those who wait.
 		watched, waited, err := n.pushTrial(ctx, count)
 		if err != nil {
 			return err
 		}
-		polled, err := n.pollTrial(ctx, count)
+		polled, err := n.pollTrial(ctx, count, lookEvery*time.Duration(2*trial+1)/time.Duration(2*trials))
 		if err != nil {
 			return err
 		}
@@ -106,8 +106,8 @@ func (n *node) awaitExit(ctx context.Context, id string, synced chan<- struct{},
 	return nil
 }
 
-// pollTrial kills a container at some moment between two lists.
-func (n *node) pollTrial(ctx context.Context, i int) (polled time.Duration, err error) {
+// pollTrial kills a container some time before the next list.
+func (n *node) pollTrial(ctx context.Context, i int, before time.Duration) (polled time.Duration, err error) {
 	id, err := n.startPlain(ctx, i)
 	if err != nil {
 		return 0, err
@@ -117,7 +117,7 @@ func (n *node) pollTrial(ctx context.Context, i int) (polled time.Duration, err 
 	if err != nil {
 		return 0, err
 	}
-	for next := killed.Add(rand.N(lookEvery)); ; next = next.Add(lookEvery) {
+	for next := killed.Add(before); ; next = next.Add(lookEvery) {
 		time.Sleep(time.Until(next))
 		l, err := n.plainList(ctx)
 		if err != nil {

@@ -490,6 +490,17 @@ func (d *decoder) key() string {
 	return k
 }
 
+// takesKey passes over a key, if it comes next and stands as engines write it.
+func (d *decoder) takesKey(name string) bool {
+	rest := d.s[d.i:]
+	n := len(name)
+	if len(rest) < n+3 || rest[0] != '"' || rest[n+1] != '"' || rest[n+2] != ':' || rest[1:n+1] != name {
+		return false
+	}
+	d.i += n + 3
+	return true
+}
+
 // other leaves a value to encoding/json: one that is rarely there.
 func (d *decoder) other(p any) {
 	if d.null() {
@@ -518,10 +529,9 @@ func object[T any](d *decoder, fields []field[T], v *T) {
 	var seen [2]uint64
 	next := 0
 	for first := true; d.more(&first, '}'); {
-		key := d.key()
 		n := next
-		if n >= len(fields) || fields[n].name != key {
-			n = fieldIndex(d, fields, key)
+		if n >= len(fields) || !d.takesKey(fields[n].name) {
+			n = fieldIndex(d, fields, d.key())
 		}
 		if n < 0 {
 			d.raw()
