@@ -139,18 +139,9 @@ func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error
 			return m.value, nil
 		}
 		if m.flight == nil {
-			done := make(chan struct{})
-			m.flight = done
+			m.flight = make(chan struct{})
 			m.mu.Unlock()
-			v, err := fetch(ctx)
-			m.mu.Lock()
-			m.flight = nil
-			close(done)
-			if err == nil {
-				m.value, m.at = v, time.Now()
-			}
-			m.mu.Unlock()
-			return v, err
+			return m.ask(ctx, fetch)
 		}
 		wait := m.flight
 		m.mu.Unlock()
@@ -161,6 +152,21 @@ func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error
 			return zero, ctx.Err()
 		}
 	}
+}
+
+// ask makes the request that others wait for.
+func (m *memo[T]) ask(ctx context.Context, fetch func(context.Context) (T, error)) (v T, err error) {
+	err = errNoAnswer
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		close(m.flight)
+		m.flight = nil
+		if err == nil {
+			m.value, m.at = v, time.Now()
+		}
+	}()
+	return fetch(ctx)
 }
 
 // forget drops what is remembered.

@@ -74,6 +74,9 @@ func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err
 // connection, the engine may have made the container all the same: a look by
 // name tells.
 func (r *Runtime) createOnce(ctx context.Context, req createRequest, name string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err // nothing was asked, so nothing is made
+	}
 	resp, err := r.docker.ContainerCreate(ctx, req.Config, req.Host, req.Net, req.Platform, name)
 	switch {
 	case err != nil:
@@ -97,13 +100,26 @@ func (r *Runtime) createOnce(ctx context.Context, req createRequest, name string
 	if ctx.Err() == nil && !isContextError(err) && !errors.Is(err, ErrBadAnswer) {
 		return "", err
 	}
-	look, cancel := r.detached(ctx, lastLook)
-	defer cancel()
-	info, lookErr := r.inspectAny(look, name)
-	if lookErr == nil && r.adoptable(info, req) {
-		return info.ID, nil
+	if id := r.lookFor(ctx, req, name); id != "" {
+		return id, nil
 	}
 	return "", err
+}
+
+// lookFor returns the ID of the container that an engine has made of req
+// without an answer, or may be about to make; empty if there is none in time.
+func (r *Runtime) lookFor(ctx context.Context, req createRequest, name string) string {
+	look, cancel := r.detached(ctx, lastLook)
+	defer cancel()
+	for wait := newBackoff(10*time.Millisecond, 100*time.Millisecond); ; {
+		info, err := r.inspectAny(look, name)
+		if err == nil && r.adoptable(info, req) {
+			return info.ID
+		}
+		if !errors.Is(err, ErrContainerNotFound) || wait.sleep(look) != nil {
+			return ""
+		}
+	}
 }
 
 // lastLook bounds the look for a container whose create was not answered. It

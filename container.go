@@ -208,6 +208,9 @@ func (r *Runtime) inspect(ctx context.Context, id, kind string) (container.Inspe
 
 // inspectAny asks for one container, whoever owns it.
 func (r *Runtime) inspectAny(ctx context.Context, id string) (container.InspectResponse, error) {
+	if !isPathElement(id) {
+		return container.InspectResponse{}, &FieldError{"id", fmt.Sprintf("%q is neither an ID nor a name", bounded(id))}
+	}
 	info, err := r.docker.ContainerInspect(ctx, id)
 	if err != nil {
 		return container.InspectResponse{}, classify(verbContainer, id, err)
@@ -216,6 +219,14 @@ func (r *Runtime) inspectAny(ctx context.Context, id string) (container.InspectR
 		return container.InspectResponse{}, &classified{ErrBadAnswer, "the engine's inspection has no ID"}
 	}
 	return info, nil
+}
+
+// isPathElement tells whether an ID or name, which Docker writes with a slash
+// before it, stays one element of a request's path: the docker client takes
+// ".." for a way to another request.
+func isPathElement(s string) bool {
+	s = strings.TrimPrefix(s, "/")
+	return s != "" && s != "." && s != ".." && !strings.Contains(s, "/")
 }
 
 // query is the part of a filter that the engine answers.

@@ -289,6 +289,8 @@ func classify(v verb, target string, err error) error {
 		}
 	case verbStart:
 		switch {
+		case has("marked for removal"):
+			return as(ErrRemovalInProgress)
 		case has("address already in use", "port is already allocated"):
 			return as(ErrPortInUse)
 		case has("non running container", "non-running container", "namespace of container"):

@@ -203,6 +203,7 @@ func TestClassify(t *testing.T) {
 		{"no network at create", verbCreate, 404, "network nosuch not found", ErrNoNetwork, "FailedPrecondition"},
 
 		// Start.
+		{"on its way out, Docker 20.10", verbStart, 409, "container is marked for removal and cannot be started", ErrRemovalInProgress, "Conflict"},
 		{"sandbox gone, Docker 20.10", verbStart, 404, "No such container: " + sandboxID, ErrSandboxGone, "FailedPrecondition"},
 		{"sandbox gone, Docker 28", verbStart, 500, "joining network namespace of container: No such container: " + sandboxID, ErrSandboxGone, "FailedPrecondition"},
 		{"sandbox stopped, Docker 20.10", verbStart, 409, "cannot join network of a non running container: " + sandboxID, ErrSandboxGone, "FailedPrecondition"},

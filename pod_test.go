@@ -1,10 +1,17 @@
 package dockpod_test
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/fake"
@@ -110,5 +117,91 @@ func TestNodesNetworkIsNoNetwork(t *testing.T) {
 		if !errors.As(err, &field) || field.Field != "WithNetwork" {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// lateEngine makes a container a little after its caller has gone.
+type lateEngine struct {
+	*fake.Docker
+	late time.Duration
+}
+
+func (e *lateEngine) ContainerCreate(ctx context.Context, c *container.Config, h *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (container.CreateResponse, error) {
+	<-ctx.Done()
+	go func() {
+		time.Sleep(e.late)
+		_, _ = e.Docker.ContainerCreate(context.WithoutCancel(ctx), c, h, n, p, name)
+	}()
+	return container.CreateResponse{}, ctx.Err()
+}
+
+// A sandbox that the engine makes after the end of the call is taken away.
+func TestSandboxMadeLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docker := &lateEngine{&fake.Docker{}, 200 * time.Millisecond}
+		defer docker.Close()
+		rt := dockpod.New(docker)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := rt.RunSandbox(ctx, web); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+		time.Sleep(time.Second)
+		if list, err := rt.ListSandboxes(t.Context(), dockpod.SandboxFilter{}); err != nil || len(list) > 0 {
+			t.Errorf("%d sandboxes are left, %v", len(list), err)
+		}
+	})
+}
+
+// A sandbox without the pod's labels is found by the UID in its name.
+func TestSandboxByUIDInItsName(t *testing.T) {
+	docker := &fake.Docker{}
+	defer docker.Close()
+	docker.AddImage("pause:1")
+	if _, err := docker.ContainerCreate(t.Context(), &container.Config{Image: "pause:1", Labels: map[string]string{dockpod.LabelType: dockpod.TypeSandbox}},
+		nil, nil, nil, "k8s_POD_web_ns_the-uid_0"); err != nil {
+		t.Fatal(err)
+	}
+	for uid, want := range map[string]int{"the-uid": 1, "other": 0, "": 1} {
+		list, err := dockpod.New(docker).ListSandboxes(t.Context(), dockpod.SandboxFilter{UID: uid})
+		if err != nil || len(list) != want {
+			t.Errorf("UID %q: %d sandboxes, %v; want %d", uid, len(list), err, want)
+		}
+	}
+}
+
+// An ID that would lead a request elsewhere is refused.
+func TestIDIsNoPath(t *testing.T) {
+	_, rt, _, id := aPod(t)
+	for _, bad := range []string{".", "..", "/", "../../info", id + "/json", "a/../" + id} {
+		if _, err := rt.ContainerStatus(t.Context(), bad); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if st, err := rt.ContainerStatus(t.Context(), "/k8s_app_web_ns_1_0"); err != nil || st.ID != id {
+		t.Errorf("by name: %q, %v", st.ID, err)
+	}
+}
+
+// A double whose hook ends its goroutine leaves nobody waiting.
+func TestNobodyWaitsForADeadRequest(t *testing.T) {
+	docker := &fake.Docker{}
+	defer docker.Close()
+	docker.Before = func(context.Context, fake.Op, string) error {
+		runtime.Goexit()
+		return nil
+	}
+	rt := dockpod.New(docker)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		_, _ = rt.Version(t.Context())
+	}()
+	<-done
+	docker.Before = nil
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := rt.Version(ctx); err != nil {
+		t.Error(err)
 	}
 }

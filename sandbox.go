@@ -750,13 +750,8 @@ func (r *Runtime) ListSandboxes(ctx context.Context, f SandboxFilter) (list []Sa
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	q := query{kind: TypeSandbox, id: f.ID, labels: maps.Clone(f.Labels)}
-	if f.UID != "" {
-		if q.labels == nil {
-			q.labels = map[string]string{}
-		}
-		q.labels[LabelPodUID] = f.UID
-	}
+	// Not by UID: old containers tell it by their names alone.
+	q := query{kind: TypeSandbox, id: f.ID, labels: f.Labels}
 	raw, err := r.listRaw(ctx, q)
 	if err != nil {
 		return nil, err
