@@ -227,8 +227,13 @@ func (e *PortConflictError) Error() string {
 	return s
 }
 
-// Unwrap returns [ErrPortInUse].
-func (e *PortConflictError) Unwrap() error { return ErrPortInUse }
+// Unwrap returns [ErrPortInUse], and the engine's error if there is one.
+func (e *PortConflictError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrPortInUse}
+	}
+	return []error{ErrPortInUse, e.Err}
+}
 
 // classified is an engine's error in its own words under a kind of ours. The
 // engine's error is no longer in the chain: its class may contradict the kind
