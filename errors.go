@@ -49,6 +49,9 @@ var (
 	// ErrImageNotFound: the engine has no such image. Pull it and try again.
 	// Class NotFound.
 	ErrImageNotFound = newSentinel("image not found", errdefs.ErrNotFound)
+	// ErrImageInUse: the image was not removed, because a container uses it or
+	// because it is the sandboxes' own. Class Conflict.
+	ErrImageInUse = newSentinel("image is in use", errdefs.ErrConflict)
 	// ErrSandboxGone: the sandbox, or another container whose namespaces
 	// were to be joined, is not there or not running. The container itself
 	// still exists. Class FailedPrecondition.
@@ -116,6 +119,36 @@ var (
 	// API promises. Whether the request was carried out is not known.
 	// Class Unavailable.
 	ErrBadAnswer = newSentinel("engine's answer cannot be read", errdefs.ErrUnavailable)
+)
+
+// The sentinels of a failed pull. What the registry said stands in the error's
+// text, without the page of HTML that a proxy may have sent.
+var (
+	// ErrRegistryUnavailable: the registry did not answer, or with 502, 503
+	// or 504. Try again later. Class Unavailable. "RegistryUnavailable" is
+	// the reason that the kubelet shows.
+	ErrRegistryUnavailable = newSentinel("RegistryUnavailable", errdefs.ErrUnavailable)
+	// ErrPullUnauthorized: the registry wants credentials, or others. Docker
+	// Hub says so too of a repository that does not exist. Class
+	// Unauthenticated.
+	ErrPullUnauthorized = newSentinel("pull is not authorized", errdefs.ErrUnauthenticated)
+	// ErrRateLimited: the registry answered 429. Class ResourceExhausted.
+	ErrRateLimited = newSentinel("pull is rate limited", errdefs.ErrResourceExhausted)
+	// ErrManifestUnknown: the registry has no such repository, tag, digest or
+	// platform, or not all of the image. Class NotFound.
+	ErrManifestUnknown = newSentinel("registry has no such image", errdefs.ErrNotFound)
+	// ErrRegistryTLS: the registry's certificate is not to be trusted, or it
+	// speaks no TLS. It takes somebody who configures the engine or the
+	// registry. Class FailedPrecondition.
+	ErrRegistryTLS = newSentinel("no TLS connection to the registry", errdefs.ErrFailedPrecondition)
+	// ErrImageCorrupt: what the registry sent is not what the image's digests
+	// say. Class DataLoss.
+	ErrImageCorrupt = newSentinel("registry sent a corrupt image", errdefs.ErrDataLoss)
+	// ErrPullStalled: the engine reported nothing new on a pull for as long as
+	// [PullOptions].Stall allows; a [*PullStalledError] has the last that it
+	// did report. Class DeadlineExceeded; a caller's own deadline is not
+	// ErrPullStalled.
+	ErrPullStalled = newSentinel("pull stalled", context.DeadlineExceeded)
 )
 
 // sentinel is an error of a class: errors.Is finds both.
@@ -197,8 +230,13 @@ func (e *PortConflictError) Error() string {
 	return s
 }
 
-// Unwrap returns [ErrPortInUse].
-func (e *PortConflictError) Unwrap() error { return ErrPortInUse }
+// Unwrap returns [ErrPortInUse], and the engine's error if there is one.
+func (e *PortConflictError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrPortInUse}
+	}
+	return []error{ErrPortInUse, e.Err}
+}
 
 // classified is an engine's error in its own words under a kind of ours. The
 // engine's error is no longer in the chain: its class may contradict the kind

@@ -590,6 +590,17 @@ func TestTransportKind(t *testing.T) {
 	}
 }
 
+// The engine's error about a port is found in ours, and none is no error.
+func TestPortConflictKeepsTheEnginesError(t *testing.T) {
+	taken := errors.New("bind: taken")
+	for _, err := range []error{nil, taken} {
+		conflict := fmt.Errorf("wrapped: %w", &PortConflictError{Port: PortMapping{HostPort: 53}, Err: err})
+		if !errors.Is(conflict, ErrPortInUse) || errors.Is(conflict, taken) != (err == taken) {
+			t.Errorf("Err %v: ErrPortInUse %t, the engine's %t", err, errors.Is(conflict, ErrPortInUse), errors.Is(conflict, taken))
+		}
+	}
+}
+
 func TestErrorTexts(t *testing.T) {
 	port := PortMapping{ContainerPort: 80, HostPort: 8080}
 	for _, tt := range []struct {

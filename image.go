@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
@@ -19,10 +18,6 @@ import (
 
 	"github.com/dockpod/dockpod/internal/pause"
 )
-
-// ErrImageInUse: the image was not removed, because a container uses it or
-// because it is the sandboxes' own. Class Conflict.
-var ErrImageInUse = newSentinel("image is in use", errdefs.ErrConflict)
 
 // Image is an image on the engine.
 type Image struct {

@@ -2,7 +2,6 @@ package dockpod
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -93,12 +92,6 @@ func formatBytes(n float64) string {
 	}
 	return fmt.Sprintf("%.4g %s", n, units[i])
 }
-
-// ErrPullStalled: the engine reported nothing new on a pull for as long as
-// [PullOptions].Stall allows; a [*PullStalledError] has the last that it did
-// report. Class DeadlineExceeded; a caller's own deadline is not
-// ErrPullStalled.
-var ErrPullStalled = newSentinel("pull stalled", context.DeadlineExceeded)
 
 // PullStalledError is a pull that was given up because nothing new came.
 // errors.Is(err, ErrPullStalled) holds.

@@ -20,31 +20,6 @@ import (
 	"github.com/docker/docker/api/types/image"
 )
 
-// The sentinels of a failed pull. What the registry said stands in the error's
-// text, without the page of HTML that a proxy may have sent.
-var (
-	// ErrRegistryUnavailable: the registry did not answer, or with 502, 503
-	// or 504. Try again later. Class Unavailable. "RegistryUnavailable" is
-	// the reason that the kubelet shows.
-	ErrRegistryUnavailable = newSentinel("RegistryUnavailable", errdefs.ErrUnavailable)
-	// ErrPullUnauthorized: the registry wants credentials, or others. Docker
-	// Hub says so too of a repository that does not exist. Class
-	// Unauthenticated.
-	ErrPullUnauthorized = newSentinel("pull is not authorized", errdefs.ErrUnauthenticated)
-	// ErrRateLimited: the registry answered 429. Class ResourceExhausted.
-	ErrRateLimited = newSentinel("pull is rate limited", errdefs.ErrResourceExhausted)
-	// ErrManifestUnknown: the registry has no such repository, tag, digest or
-	// platform, or not all of the image. Class NotFound.
-	ErrManifestUnknown = newSentinel("registry has no such image", errdefs.ErrNotFound)
-	// ErrRegistryTLS: the registry's certificate is not to be trusted, or it
-	// speaks no TLS. It takes somebody who configures the engine or the
-	// registry. Class FailedPrecondition.
-	ErrRegistryTLS = newSentinel("no TLS connection to the registry", errdefs.ErrFailedPrecondition)
-	// ErrImageCorrupt: what the registry sent is not what the image's digests
-	// say. Class DataLoss.
-	ErrImageCorrupt = newSentinel("registry sent a corrupt image", errdefs.ErrDataLoss)
-)
-
 // DefaultPullStall is how long a pull may go on without anything new unless
 // [PullOptions].Stall says otherwise. It is the kubelet's limit.
 const DefaultPullStall = time.Minute

@@ -38,6 +38,8 @@ type Ulimit struct {
 // container has. Each other field is in force or refused by an
 // [*UnsupportedError] that names it, also where the engine would discard it
 // because its kernel lacks it.
+//
+// The tags are those of a stored label, and do not change.
 type Resources struct {
 	MemoryLimit int64 `json:"memoryLimit,omitempty"` // bytes; at least 6 MiB
 	// MemorySwapLimit is the sum of memory and swap in bytes. Zero with a
@@ -73,13 +75,15 @@ type Resources struct {
 	Unified map[string]string `json:"unified,omitempty"`
 }
 
-// DeviceWeight is the weight of a container's I/O on one block device.
+// DeviceWeight is the weight of a container's I/O on one block device. The tags
+// are those of a stored label, and do not change.
 type DeviceWeight struct {
 	Path   string `json:"path"`   // absolute, on the engine's host
 	Weight uint16 `json:"weight"` // 10 to 1000
 }
 
-// DeviceRate bounds the I/O of a container on one block device.
+// DeviceRate bounds the I/O of a container on one block device. The tags are
+// those of a stored label, and do not change.
 type DeviceRate struct {
 	Path string `json:"path"` // absolute, on the engine's host
 	Rate uint64 `json:"rate"` // a second; not 0

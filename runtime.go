@@ -165,8 +165,10 @@ func WithoutForcedRemoval() Option { return func(o *options) { o.keepRunning = t
 func WithMaxLabelBytes(n int) Option { return func(o *options) { o.maxLabelBytes = n } }
 
 // WithSkipped has f called for each container that a list leaves out because
-// it carries this Runtime's labels and cannot be read. f must not call the
-// Runtime. The default logs it at Warn.
+// it carries this Runtime's labels and cannot be read. The list waits for f,
+// which must not block nor call the Runtime. Several goroutines may call it at
+// once, and each list calls it anew for the same container. The default logs
+// it at Warn.
 func WithSkipped(f func(Skipped)) Option { return func(o *options) { o.skipped = f } }
 
 // WithRandom sets the source of the random suffix that a name gets when its
@@ -202,8 +204,9 @@ func WithHostRoot(dir string) Option { return func(o *options) { o.hostRoot = di
 
 // WithWarnings has f called for each warning of the engine while it makes or
 // changes a container or sandbox. What it says to have dropped, of that which
-// was asked for, is no warning but an error. f must not call the Runtime. The
-// default logs them at Warn.
+// was asked for, is no warning but an error. The operation waits for f, which
+// must not block nor call the Runtime. Several goroutines may call it at once,
+// and more than once for one container. The default logs them at Warn.
 func WithWarnings(f func(Warning)) Option { return func(o *options) { o.warnings = f } }
 
 // Skipped is a container that a list left out.

@@ -53,7 +53,11 @@ type SandboxConfig struct {
 	// refused.
 	Sysctls map[string]string
 
-	Namespaces      NamespaceOptions // zero: the pod's own network and IPC, a PID namespace for each container
+	// Namespaces are the pod's, and so its containers', of which each can
+	// choose another for PID alone: they stand beside the SecurityContext,
+	// which is that of the sandbox's own container, and not in it. Zero: the
+	// pod's own network and IPC, a PID namespace for each container.
+	Namespaces      NamespaceOptions
 	SecurityContext SandboxSecurityContext
 	// Resources are limits of the sandbox's own container, which holds a
 	// process that sleeps; zero: none, and the least of CPU shares. They do
@@ -74,7 +78,7 @@ func (s SandboxConfig) sandboxName() Name {
 }
 
 // DNSConfig is the resolver configuration of a pod. The zero value is the
-// engine's.
+// engine's. The tags are those of a stored label, and do not change.
 type DNSConfig struct {
 	Servers  []string `json:"servers,omitempty"`  // IP addresses
 	Searches []string `json:"searches,omitempty"` // domains; at most 32, 2048 bytes in all
@@ -91,7 +95,8 @@ const (
 	SCTP Protocol = "sctp"
 )
 
-// PortMapping publishes a port of a pod on the node.
+// PortMapping publishes a port of a pod on the node. The tags are those of a
+// stored label, and do not change.
 type PortMapping struct {
 	Protocol      Protocol `json:"protocol,omitempty"`
 	ContainerPort int32    `json:"containerPort,omitempty"`
@@ -118,7 +123,8 @@ const (
 	NamespaceTarget    NamespaceMode = "target"    // that of TargetID; PID only
 )
 
-// NamespaceOptions chooses the namespaces of a pod or a container.
+// NamespaceOptions chooses the namespaces of a pod or a container. The tags are
+// those of a stored label, and do not change.
 type NamespaceOptions struct {
 	Network  NamespaceMode `json:"network,omitempty"`
 	PID      NamespaceMode `json:"pid,omitempty"`
@@ -131,7 +137,8 @@ type NamespaceOptions struct {
 // UserNamespace says whose users a pod's are. Mode is NamespaceNode, for the
 // node's, also on an engine that maps users by itself. NamespacePod, for a
 // mapping of the pod's own, is refused with [ErrUnsupported]: engines have one
-// mapping for all containers, or none.
+// mapping for all containers, or none. The tags are those of a stored label,
+// and do not change.
 type UserNamespace struct {
 	Mode NamespaceMode `json:"mode,omitempty"`
 	UIDs []IDMapping   `json:"uids,omitempty"` // with NamespacePod
@@ -139,7 +146,8 @@ type UserNamespace struct {
 }
 
 // SandboxSecurityContext is the security context of the sandbox's own
-// container, which always gets no-new-privileges as well.
+// container, which always gets no-new-privileges as well. The tags are those of
+// a stored label, and do not change.
 type SandboxSecurityContext struct {
 	RunAsUser          *int64  `json:"runAsUser,omitempty"`  // nil: the image's user
 	RunAsGroup         *int64  `json:"runAsGroup,omitempty"` // needs RunAsUser

@@ -60,7 +60,8 @@ const (
 	ProfileLocalhost      ProfileType = "Localhost"      // that of LocalhostRef
 )
 
-// SecurityProfile is a seccomp or AppArmor profile.
+// SecurityProfile is a seccomp or AppArmor profile. The tags are those of a
+// stored label, and do not change.
 type SecurityProfile struct {
 	Type ProfileType `json:"type,omitempty"`
 	// LocalhostRef goes with ProfileLocalhost. For AppArmor it is the name of
@@ -72,7 +73,8 @@ type SecurityProfile struct {
 }
 
 // SELinuxOptions is an SELinux label; empty parts are the engine's. An engine
-// without SELinux refuses it with [ErrUnsupported].
+// without SELinux refuses it with [ErrUnsupported]. The tags are those of a
+// stored label, and do not change.
 type SELinuxOptions struct {
 	User  string `json:"user,omitempty"`
 	Role  string `json:"role,omitempty"`
