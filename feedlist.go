@@ -131,10 +131,7 @@ func differs(rec *record, s container.Summary) bool {
 	if l == nil || l.gone {
 		return true
 	}
-	word := string(s.State)
-	if word == "" {
-		word = wordOfStatusText(s.Status)
-	}
+	word := wordOf(s.State, s.Status)
 	return word != l.state.effectiveWord() || word == "created" || !slices.Contains(s.Names, l.rawName) ||
 		(l.health != "") != strings.Contains(s.Status, "health") || l.health != "" && !strings.Contains(s.Status, l.health)
 }
@@ -198,7 +195,7 @@ func (f *feed) forgetImages() {
 func (f *feed) imageKeys(ids map[string]bool) map[string]string {
 	keys := map[string]string{}
 	for id := range ids {
-		ctx, end := f.r.beginLimit(f.ctx, "inspect image", id, f.r.opts.requestTimeout/8)
+		ctx, end := f.r.beginLimit(f.ctx, "inspect image", id, f.r.partTimeout())
 		img, err := f.images.get(ctx, id, f.r.inspectImageByID)
 		if err == nil || errdefs.IsNotFound(err) {
 			keys[id] = imageKey(img)

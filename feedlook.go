@@ -111,7 +111,7 @@ func (f *feed) isSlow(rec *record) {
 // inspect looks at one container.
 func (f *feed) inspect(id string) (l *look, err error) {
 	r := f.r
-	ctx, end := r.beginLimit(f.ctx, "inspect container", id, r.opts.requestTimeout/8)
+	ctx, end := r.beginLimit(f.ctx, "inspect container", id, r.partTimeout())
 	defer end(&err)
 	info, err := r.inspectAny(ctx, id)
 	if errdefs.IsNotFound(err) {

@@ -308,24 +308,27 @@ func (r *Runtime) beginLimit(ctx context.Context, op, target string, limit time.
 		ctx, cancel = context.WithCancel(ctx)
 	}
 	return ctx, func(err *error) {
-		defer cancel()
-		if *err == nil {
-			return
-		}
-		var done *Error
-		if errors.As(*err, &done) && done.Op == op && done.Target == target {
-			return
-		}
-		if cause := context.Cause(ctx); cause != nil && !isContextError(cause) {
-			// The HTTP client reports a cause of the caller's own in place of
-			// the context's error, which looks like a failure of the engine.
-			*err = fmt.Errorf("%w: %v", ctx.Err(), *err)
-		}
-		if limit > 0 && isContextError(*err) && context.Cause(ctx) == errOurDeadline {
-			*err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, *err)}
-		}
-		*err = &Error{op, target, *err}
+		*err = wrapError(ctx, op, target, limit, *err)
+		cancel()
 	}
+}
+
+// wrapError wraps the error of an operation, unless it is done or nil. limit is
+// the deadline that ctx has of ours; none if it is not above zero.
+func wrapError(ctx context.Context, op, target string, limit time.Duration, err error) error {
+	var done *Error
+	if err == nil || errors.As(err, &done) && done.Op == op && done.Target == target {
+		return err
+	}
+	if cause := context.Cause(ctx); cause != nil && !isContextError(cause) {
+		// The HTTP client reports a cause of the caller's own in place of
+		// the context's error, which looks like a failure of the engine.
+		err = fmt.Errorf("%w: %v", ctx.Err(), err)
+	}
+	if limit > 0 && isContextError(err) && context.Cause(ctx) == errOurDeadline {
+		err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, err)}
+	}
+	return &Error{op, target, err}
 }
 
 // partTimeout bounds each of many requests that are one operation: a few that

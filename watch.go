@@ -96,11 +96,7 @@ type Event struct {
 // nobody: if more than some thousand events wait, it is a gap like others.
 func (r *Runtime) Watch(ctx context.Context, since time.Time) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		fail := func(err error) error {
-			_, end := r.beginLimit(ctx, "watch", "", -1)
-			end(&err)
-			return err
-		}
+		fail := func(err error) error { return wrapError(ctx, "watch", "", 0, err) }
 		f, err := r.newFeed(ctx, "Watch")
 		if err != nil {
 			yield(Event{}, fail(err))
