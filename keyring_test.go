@@ -959,11 +959,13 @@ func installHelpers(t *testing.T, names ...string) {
 
 const helperPrefix = "docker-credential-"
 
-func init() {
+// TestMain makes this binary a credential helper where it has the name of one.
+func TestMain(m *testing.M) {
 	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 	if name, ok := strings.CutPrefix(name, helperPrefix); ok {
 		os.Exit(helperMain(name))
 	}
+	os.Exit(m.Run())
 }
 
 // helperMain is a credential helper, of a good or a bad kind.

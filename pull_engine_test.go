@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -25,6 +24,8 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/dockpod/dockpod/internal/testengine"
 )
 
 // testRegistry serves one image under every name, and what a test has it do
@@ -187,48 +188,21 @@ func (reg *testRegistry) ref(t *testing.T, docker client.ImageAPIClient) string 
 	return ref
 }
 
-// pullEngines runs f on the engine at the default endpoint, and on those that
-// DOCKPOD_ENGINES lists, as far as they pull from a registry on the loopback
-// without TLS. DOCKPOD_REQUIRE_ENGINE=1 makes it an error if the default one
-// is not there.
+// pullEngines runs f on the engines of testengine, as far as they pull from a
+// registry on the loopback without TLS.
 func pullEngines(t *testing.T, f func(t *testing.T, docker *client.Client)) {
-	hosts := []string{""}
-	if list := os.Getenv("DOCKPOD_ENGINES"); list != "" {
-		hosts = append(hosts, strings.Split(list, ",")...)
-	}
-	for _, host := range hosts {
-		name := host
-		if name == "" {
-			name = "default"
+	testengine.Each(t, func(t *testing.T, e testengine.Engine) {
+		reg := newTestRegistry(t, 1, 1000)
+		rt := New(e.Client, WithRequestTimeout(10*time.Second))
+		_, err := rt.PullImage(t.Context(), reg.ref(t, e.Client), PullOptions{})
+		switch {
+		case err != nil && e.Required:
+			t.Fatal(err)
+		case err != nil:
+			t.Skipf("NOT run, for the engine does not pull from this machine's loopback: %v", err)
 		}
-		t.Run(name, func(t *testing.T) {
-			opts := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
-			if host != "" {
-				opts = append(opts, client.WithHost(host))
-			}
-			docker, err := client.NewClientWithOpts(opts...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { docker.Close() })
-			required := host == "" && os.Getenv("DOCKPOD_REQUIRE_ENGINE") == "1"
-			rt := New(docker, WithRequestTimeout(10*time.Second))
-			if err := rt.Ready(t.Context()); err != nil {
-				if required || host != "" {
-					t.Fatalf("no engine: %v", err)
-				}
-				t.Skipf("NOT run, for there is no engine: %v", err)
-			}
-			reg := newTestRegistry(t, 1, 1000)
-			if _, err := rt.PullImage(t.Context(), reg.ref(t, docker), PullOptions{}); err != nil {
-				if required {
-					t.Fatal(err)
-				}
-				t.Skipf("NOT run, for the engine does not pull from this machine's loopback: %v", err)
-			}
-			f(t, docker)
-		})
-	}
+		f(t, e.Client)
+	})
 }
 
 func TestEnginePull(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/fake"
 	"github.com/dockpod/dockpod/internal/imagetar"
+	"github.com/dockpod/dockpod/internal/lean"
+	"github.com/dockpod/dockpod/internal/testengine"
 )
 
 // TestSecurityAgreement asks the fake and an engine for the same containers
@@ -26,7 +28,7 @@ import (
 // alone.
 func TestSecurityAgreement(t *testing.T) {
 	const configs = 200
-	engine := dial(t, "")
+	engine := lean.Wrap(testengine.Default(t))
 	version, err := engine.ServerVersion(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/fake"
+	"github.com/dockpod/dockpod/internal/testengine"
 )
 
 // eachEngine runs a test on the fake and on the engine at the default
@@ -29,26 +30,7 @@ func eachEngine(t *testing.T, f func(t *testing.T, docker dockpod.DockerInterfac
 		t.Cleanup(func() { docker.Close() })
 		f(t, docker)
 	})
-	t.Run("engine", func(t *testing.T) { f(t, engineHere(t, "")) })
-}
-
-// engineHere is a client of the engine at host, or the default endpoint.
-func engineHere(t *testing.T, host string) *client.Client {
-	t.Helper()
-	opts := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
-	if host != "" {
-		opts = append(opts, client.WithHost(host))
-	}
-	docker, err := client.NewClientWithOpts(opts...)
-	must(t, err)
-	t.Cleanup(func() { docker.Close() })
-	if err := dockpod.New(docker).Ready(t.Context()); err != nil {
-		if os.Getenv("DOCKPOD_REQUIRE_ENGINE") == "1" {
-			t.Fatalf("no engine: %v", err)
-		}
-		t.Skipf("no engine, so nothing was counted on one: %v", err)
-	}
-	return docker
+	t.Run("engine", func(t *testing.T) { f(t, testengine.Default(t)) })
 }
 
 // inUse counts what a call may leave behind. Connections that the client keeps
@@ -201,7 +183,7 @@ func watchHeap(t *testing.T) func() uint64 {
 // A connection that is cut in the middle of a stream ends the call, which says
 // that the process may go on.
 func TestExecCut(t *testing.T) {
-	direct := engineHere(t, "")
+	direct := testengine.Default(t)
 	path, ok := strings.CutPrefix(direct.DaemonHost(), "unix://")
 	if !ok {
 		t.Skip("the engine is not at a socket of this machine")
@@ -209,7 +191,7 @@ func TestExecCut(t *testing.T) {
 	w := newWorld(t, direct)
 	id := w.up(t, "sleep")
 	p := newProxy(t, path)
-	docker := engineHere(t, "unix://"+p.socket)
+	docker := testengine.At(t, "unix://"+p.socket)
 	rt := dockpod.New(docker, dockpod.WithOwner(w.owner), dockpod.WithRequestTimeout(5*time.Second))
 	for name, run := range map[string]func(out io.Writer) error{
 		"exec": func(out io.Writer) error {
