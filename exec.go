@@ -76,14 +76,15 @@ type ExecOptions struct {
 	Resize <-chan TerminalSize
 	// DetachKeys is what one types on the terminal to leave the process
 	// alone, "ctrl-x,x" for example. Empty: the engine's "ctrl-p,ctrl-q".
+	// Docker 20.10 hangs up instead, and gives the exit code 126.
 	DetachKeys string
 
 	// Detach starts the process and does not wait for it: the call returns
 	// 0 once it runs. There are no streams then, and no terminal's size.
 	Detach bool
 	// Kill ends the process, and what it has started, where the call ends
-	// before it: at the end of the context, or of a stream. See
-	// [ExecAbortedError]. Without it the process stays, as it does when the
+	// before it: at the end of the context, or of a stream, but not by
+	// [ErrDetached]. See [ExecAbortedError]. Without it the process stays, as it does when the
 	// docker command is interrupted.
 	Kill bool
 }
@@ -525,6 +526,9 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 			return -1, e
 		case !x.o.Kill:
 			e.Reason = "nobody asked to kill it"
+			return -1, e
+		case why == ErrDetached:
+			e.Reason = "it was left alone"
 			return -1, e
 		case st.Running && st.Pid != 0:
 			if err := x.kill(limit, st); err != nil {

@@ -280,9 +280,10 @@ func TestExecEndsWithDeadline(t *testing.T) {
 func TestExecDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &execEngine{states: []container.ExecInspect{{Pid: 7, Running: true}}}
-		_, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"sh"}, TTY: true, Stdin: strings.NewReader("")})
-		if !errors.Is(err, ErrDetached) {
-			t.Errorf("error is %v; want ErrDetached", err)
+		_, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"sh"}, TTY: true, Stdin: strings.NewReader(""), Kill: true})
+		var aborted *ExecAbortedError
+		if !errors.Is(err, ErrDetached) || !errors.As(err, &aborted) || !aborted.Running || aborted.Killed || !strings.HasSuffix(aborted.Reason, "left alone") {
+			t.Errorf("error is %v; want ErrDetached, and that nobody tried to kill it", err)
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(bin)
-		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent", "./top", "./watch")
+		cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./list", "./quickstart", "./harness", "./agent", "./top", "./watch", "./exec", "./logs")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 			return 1
@@ -107,6 +107,7 @@ func TestOnTheFake(t *testing.T) {
 		{"harness", nil},
 		{"agent", []string{"-once"}},
 		{"top", []string{"-once", "-interval", "500ms", "-containers"}},
+		{"exec", nil},
 	} {
 		t.Run(test.example, func(t *testing.T) {
 			golden(t, test.example, run(t, test.example, append(test.args, "-engine", "fake://")...))
@@ -114,12 +115,23 @@ func TestOnTheFake(t *testing.T) {
 	}
 }
 
-// What watch tells of its demo is the same each time; of two containers that
-// end together either may be the first.
-func TestWatchOnTheFake(t *testing.T) {
-	lines := strings.SplitAfter(run(t, "watch", "-engine", "fake://"), "\n")
+// What these tell of their demos is the same each time; of two containers that
+// do something together either may be the first.
+func TestInAnyOrderOnTheFake(t *testing.T) {
+	for _, name := range []string{"watch", "logs"} {
+		t.Run(name, func(t *testing.T) {
+			golden(t, name, sorted(visitor.ReplaceAllString(run(t, name, "-engine", "fake://"), "visitor N")))
+		})
+	}
+}
+
+// visitor is which of a server's clients came when.
+var visitor = regexp.MustCompile(`visitor [0-9]+`)
+
+func sorted(text string) string {
+	lines := strings.SplitAfter(text, "\n")
 	slices.Sort(lines)
-	golden(t, "watch", strings.Join(lines, ""))
+	return strings.Join(lines, "")
 }
 
 // Without an engine and without -engine, an example takes the fake and says so.
@@ -199,11 +211,17 @@ func TestOnTheEngine(t *testing.T) {
 	e := realEngine(t)
 	defer noneLeft(t, e, "dockpod-quickstart")
 	defer noneLeft(t, e, "dockpod-harness")
+	defer noneLeft(t, e, "dockpod-exec")
+	defer noneLeft(t, e, "dockpod-logs")
 	first, rest, _ := strings.Cut(run(t, "quickstart"), "\n")
 	if first != "Engine: "+e.Name {
 		t.Errorf("it says %q, want engine %q", first, e.Name)
 	}
 	golden(t, "quickstart", "Engine: the fake, in memory\n"+rest)
+	_, rest, _ = strings.Cut(run(t, "exec"), "\n")
+	golden(t, "exec", "Engine: the fake, in memory\n"+rest)
+	_, rest, _ = strings.Cut(run(t, "logs"), "\n")
+	golden(t, "logs", sorted("Engine: the fake, in memory\n"+visitor.ReplaceAllString(rest, "visitor N")))
 	out := run(t, "harness")
 	for _, want := range []string{"a job that succeeds   Completed, exit code 0\n", "a job that fails      Error, exit code 3\n", "0 containers are left"} {
 		if !strings.Contains(out, want) {
