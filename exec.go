@@ -546,33 +546,34 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 	}
 }
 
-// kill kills a process that ran just now, and waits until it is gone.
+// kill kills a process that ran just now, and waits until it is dead.
 func (x *execRun) kill(ctx context.Context, st container.ExecInspect) error {
 	runs := func() (bool, error) {
 		now, err := x.inspect(ctx)
 		return now.Running && now.Pid == st.Pid, err
 	}
-	var err error
-	if k, ok := x.r.docker.(ExecKiller); ok {
-		err = x.r.request(ctx, func(ctx context.Context) error { return k.ContainerExecKill(ctx, x.id, "SIGKILL") })
-	} else {
-		err = killProcess(st.Pid, x.container, runs)
+	k, ok := x.r.docker.(ExecKiller)
+	if !ok {
+		return killProcess(ctx, st.Pid, x.container, runs)
 	}
-	if err != nil {
+	if err := x.r.request(ctx, func(ctx context.Context) error { return k.ContainerExecKill(ctx, x.id, "SIGKILL") }); err != nil {
 		return err
 	}
 	pause := newBackoff(time.Millisecond, 200*time.Millisecond)
 	for {
-		switch run, err := runs(); {
-		case err != nil:
+		if run, err := runs(); err != nil || !run {
 			return err
-		case !run:
-			return nil
 		}
 		if err := pause.sleep(ctx); err != nil {
-			return fmt.Errorf("it was sent SIGKILL and is still there: %w", err)
+			return errKillPending(err)
 		}
 	}
+}
+
+// errKillPending is a process that outlives its SIGKILL by as long as anybody
+// waits.
+func errKillPending(err error) error {
+	return fmt.Errorf("it was sent SIGKILL and is still there: %w", err)
 }
 
 // cannotRun recognises the words in which engines and their runtimes say that
