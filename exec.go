@@ -615,7 +615,8 @@ type AttachOptions struct {
 // Attach connects to the streams of a container's first process, until that
 // ends, the detach keys are typed, or the context ends. A container that was
 // created and not started is attached to from its start on; one that has ended
-// is [ErrNotRunning].
+// is [ErrNotRunning]. An engine that ends meanwhile is [ErrUnreachable] or
+// [ErrBadAnswer].
 func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err error) {
 	ctx, end := r.beginLimit(ctx, "attach", id, -1)
 	defer end(&err)
@@ -670,7 +671,17 @@ func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err e
 	}
 	err = s.run(ctx)
 	if err == errStreamCut {
-		err = &classified{ErrBadAnswer, "the engine cut the streams of the container"}
+		return &classified{ErrBadAnswer, "the engine cut the streams of the container"}
+	}
+	if err == nil {
+		// Streams end in the same way with an engine that is killed.
+		err = r.request(ctx, func(ctx context.Context) error {
+			_, err := r.inspectAny(ctx, info.ID)
+			return err
+		})
+	}
+	if errors.Is(err, ErrContainerNotFound) {
+		return nil // it was removed at its end
 	}
 	return err
 }
