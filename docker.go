@@ -21,11 +21,12 @@ import (
 //
 // An engine may offer more: where the value also implements
 // [ContainerWaiter], [ContainerKiller], [ContainerPauser], [ContainerUpdater],
-// [ContainerStatser], [ContainerSizer], [EventSource], [ImageLoader] or
-// [DiskUsager], the Runtime's methods that need them work; otherwise they
-// return [ErrUnsupported]. *client.Client and fake.Docker implement all of
-// them. [ExecKiller] and [PodDialer] are for engines that are not processes of
-// a machine, as fake.Docker.
+// [ContainerStatser], [ContainerSizer], [EventSource] or [ImageLoader], the
+// Runtime's methods that need them work; otherwise they return
+// [ErrUnsupported]. With [DiskUsager] they measure what they else add up.
+// *client.Client and fake.Docker implement all of them. [ExecKiller] and
+// [PodDialer] are for engines that are not processes of a machine, as
+// fake.Docker.
 type DockerInterface interface {
 	ContainerAPI
 	ExecAPI
@@ -126,8 +127,8 @@ type ImageLoader interface {
 }
 
 // DiskUsager is implemented by an engine that measures what it stores.
-// [Runtime.ImageFSInfo] needs it, and so do the watermarks of
-// [Runtime.CollectImages].
+// [Runtime.ImageFSInfo] and the watermarks of [Runtime.CollectImages] have an
+// upper bound without it.
 type DiskUsager interface {
 	DiskUsage(ctx context.Context, options types.DiskUsageOptions) (types.DiskUsage, error)
 }

@@ -76,14 +76,15 @@ type ExecOptions struct {
 	Resize <-chan TerminalSize
 	// DetachKeys is what one types on the terminal to leave the process
 	// alone, "ctrl-x,x" for example. Empty: the engine's "ctrl-p,ctrl-q".
+	// Docker 20.10 hangs up instead, and gives the exit code 126.
 	DetachKeys string
 
 	// Detach starts the process and does not wait for it: the call returns
 	// 0 once it runs. There are no streams then, and no terminal's size.
 	Detach bool
 	// Kill ends the process, and what it has started, where the call ends
-	// before it: at the end of the context, or of a stream. See
-	// [ExecAbortedError]. Without it the process stays, as it does when the
+	// before it: at the end of the context, or of a stream, but not by
+	// [ErrDetached]. See [ExecAbortedError]. Without it the process stays, as it does when the
 	// docker command is interrupted.
 	Kill bool
 }
@@ -526,6 +527,9 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 		case !x.o.Kill:
 			e.Reason = "nobody asked to kill it"
 			return -1, e
+		case why == ErrDetached:
+			e.Reason = "it was left alone"
+			return -1, e
 		case st.Running && st.Pid != 0:
 			if err := x.kill(limit, st); err != nil {
 				e.Reason = err.Error()
@@ -542,33 +546,34 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 	}
 }
 
-// kill kills a process that ran just now, and waits until it is gone.
+// kill kills a process that ran just now, and waits until it is dead.
 func (x *execRun) kill(ctx context.Context, st container.ExecInspect) error {
 	runs := func() (bool, error) {
 		now, err := x.inspect(ctx)
 		return now.Running && now.Pid == st.Pid, err
 	}
-	var err error
-	if k, ok := x.r.docker.(ExecKiller); ok {
-		err = x.r.request(ctx, func(ctx context.Context) error { return k.ContainerExecKill(ctx, x.id, "SIGKILL") })
-	} else {
-		err = killProcess(st.Pid, x.container, runs)
+	k, ok := x.r.docker.(ExecKiller)
+	if !ok {
+		return killProcess(ctx, st.Pid, x.container, runs)
 	}
-	if err != nil {
+	if err := x.r.request(ctx, func(ctx context.Context) error { return k.ContainerExecKill(ctx, x.id, "SIGKILL") }); err != nil {
 		return err
 	}
 	pause := newBackoff(time.Millisecond, 200*time.Millisecond)
 	for {
-		switch run, err := runs(); {
-		case err != nil:
+		if run, err := runs(); err != nil || !run {
 			return err
-		case !run:
-			return nil
 		}
 		if err := pause.sleep(ctx); err != nil {
-			return fmt.Errorf("it was sent SIGKILL and is still there: %w", err)
+			return errKillPending(err)
 		}
 	}
+}
+
+// errKillPending is a process that outlives its SIGKILL by as long as anybody
+// waits.
+func errKillPending(err error) error {
+	return fmt.Errorf("it was sent SIGKILL and is still there: %w", err)
 }
 
 // cannotRun recognises the words in which engines and their runtimes say that
@@ -610,7 +615,8 @@ type AttachOptions struct {
 // Attach connects to the streams of a container's first process, until that
 // ends, the detach keys are typed, or the context ends. A container that was
 // created and not started is attached to from its start on; one that has ended
-// is [ErrNotRunning].
+// is [ErrNotRunning]. An engine that ends meanwhile is [ErrUnreachable] or
+// [ErrBadAnswer].
 func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err error) {
 	ctx, end := r.beginLimit(ctx, "attach", id, -1)
 	defer end(&err)
@@ -665,7 +671,17 @@ func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err e
 	}
 	err = s.run(ctx)
 	if err == errStreamCut {
-		err = &classified{ErrBadAnswer, "the engine cut the streams of the container"}
+		return &classified{ErrBadAnswer, "the engine cut the streams of the container"}
+	}
+	if err == nil {
+		// Streams end in the same way with an engine that is killed.
+		err = r.request(ctx, func(ctx context.Context) error {
+			_, err := r.inspectAny(ctx, info.ID)
+			return err
+		})
+	}
+	if errors.Is(err, ErrContainerNotFound) {
+		return nil // it was removed at its end
 	}
 	return err
 }

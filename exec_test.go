@@ -17,6 +17,8 @@ import (
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockpod/dockpod/internal/logline"
 )
 
 // execEngine is an engine with one running container and scripted execs.
@@ -102,10 +104,13 @@ func TestExecVectors(t *testing.T) {
 		"exec/008": "an exit code is data, not an error",
 	}
 	for _, c := range loadVectors(t, "exec") {
-		if c.Op != "exec.run" {
-			continue // of the stats
+		if c.Op == "stats.container" {
+			continue // TestStatsVectors has them
 		}
 		t.Run(c.ID, func(t *testing.T) {
+			if c.Op != "exec.run" {
+				t.Fatalf("operation %q is not known", c.Op)
+			}
 			synctest.Test(t, func(t *testing.T) {
 				in := vectorIn[input](t, c)
 				e := &execEngine{states: []container.ExecInspect{in.InspectExec}}
@@ -151,8 +156,14 @@ func TestExecVectors(t *testing.T) {
 func TestLimitedWriterVectors(t *testing.T) {
 	for _, c := range loadVectors(t, "limited-writer") {
 		t.Run(c.ID, func(t *testing.T) {
-			if c.Op == "limited_writer.shared_sequence" {
-				return // ours has a limit for each stream, so that neither starves the other
+			switch c.Op {
+			case "limited_writer.shared_sequence":
+				// Of an exec's streams neither starves the other; a log's share a limit.
+				checkVector(t, c, nil, sharedLimit(t, c))
+				return
+			case "limited_writer.write":
+			default:
+				t.Fatalf("operation %q is not known", c.Op)
 			}
 			in := vectorIn[struct {
 				Limit int
@@ -166,6 +177,28 @@ func TestLimitedWriterVectors(t *testing.T) {
 			checkVector(t, c, nil, map[string]any{"written": string(w.kept), "limitExceeded": w.cut})
 		})
 	}
+}
+
+// sharedLimit writes the pieces of a case to a log's writers until these want no
+// more.
+func sharedLimit(t *testing.T, c vectorCase) map[string]any {
+	in := vectorIn[struct {
+		Limit  int64
+		Writes [][2]string
+	}](t, c)
+	var stdout, stderr strings.Builder
+	w := newLogWriter(&LogOptions{Stdout: &stdout, Stderr: &stderr, LimitBytes: in.Limit})
+	exceeded := make([]bool, len(in.Writes))
+	over := false
+	for i, write := range in.Writes {
+		stream := logline.Stdout
+		if write[0] == "stderr" {
+			stream = logline.Stderr
+		}
+		over = over || w.Put(&logline.Record{Stream: stream, Text: []byte(write[1]), Partial: true}) != nil
+		exceeded[i] = over
+	}
+	return map[string]any{"stdout": stdout.String(), "stderr": stderr.String(), "exceeded": exceeded}
 }
 
 func TestExecOutcomes(t *testing.T) {
@@ -247,9 +280,10 @@ func TestExecEndsWithDeadline(t *testing.T) {
 func TestExecDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &execEngine{states: []container.ExecInspect{{Pid: 7, Running: true}}}
-		_, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"sh"}, TTY: true, Stdin: strings.NewReader("")})
-		if !errors.Is(err, ErrDetached) {
-			t.Errorf("error is %v; want ErrDetached", err)
+		_, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"sh"}, TTY: true, Stdin: strings.NewReader(""), Kill: true})
+		var aborted *ExecAbortedError
+		if !errors.Is(err, ErrDetached) || !errors.As(err, &aborted) || !aborted.Running || aborted.Killed || !strings.HasSuffix(aborted.Reason, "left alone") {
+			t.Errorf("error is %v; want ErrDetached, and that nobody tried to kill it", err)
 		}
 	})
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 	"github.com/opencontainers/go-digest"
 )
@@ -231,6 +234,94 @@ func TestVectorsDigestParse(t *testing.T) {
 			} else if !errdefs.IsInvalidArgument(refErr) {
 				t.Errorf("ParseImageRef: %+v, %v; want an invalid argument", ref, refErr)
 			}
+		})
+	}
+}
+
+// historyEngine has images whose history it tells, and does not measure them.
+type historyEngine struct {
+	DockerInterface
+	images  []image.Summary
+	history map[string][]image.HistoryResponseItem
+
+	mu    sync.Mutex
+	calls []string
+}
+
+func (e *historyEngine) note(call string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls = append(e.calls, call)
+}
+
+func (e *historyEngine) ImageList(context.Context, image.ListOptions) ([]image.Summary, error) {
+	e.note("list_images")
+	return e.images, nil
+}
+
+func (e *historyEngine) ImageHistory(_ context.Context, id string, _ ...client.ImageHistoryOption) ([]image.HistoryResponseItem, error) {
+	e.note("image_history")
+	history, ok := e.history[id]
+	if !ok {
+		return nil, noSuchImage(id)
+	}
+	return history, nil
+}
+
+func (e *historyEngine) Info(context.Context) (system.Info, error) { return system.Info{}, nil }
+
+func TestVectorsImageStats(t *testing.T) {
+	for _, c := range loadVectors(t, "image-stats.json") {
+		t.Run(c.ID, func(t *testing.T) {
+			if c.Op != "image_stats.total" {
+				t.Fatalf("operation %q is not known", c.Op)
+			}
+			in := vectorIn[struct {
+				Images  []string
+				History map[string][]struct {
+					ID, CreatedBy string
+					Size          int64
+				}
+				CachedLayers      map[string]int64
+				CachedImageLayers map[string][]string
+			}](t, c)
+			engine := &historyEngine{history: map[string][]image.HistoryResponseItem{}}
+			for _, id := range in.Images {
+				engine.images = append(engine.images, image.Summary{ID: id})
+			}
+			for id, steps := range in.History {
+				engine.history[id] = []image.HistoryResponseItem{}
+				for _, s := range steps {
+					engine.history[id] = append(engine.history[id], image.HistoryResponseItem{ID: s.ID, CreatedBy: s.CreatedBy, Size: s.Size})
+				}
+			}
+			r := New(engine)
+			r.imageLayers = imageLayers{}
+			for id, keys := range in.CachedImageLayers {
+				for _, key := range keys {
+					l := historyLayer{id: key, size: in.CachedLayers[key]}
+					if command, ok := strings.CutPrefix(key, "<missing>"); ok {
+						l.id, l.command = "", command
+					}
+					r.imageLayers[id] = append(r.imageLayers[id], l)
+				}
+			}
+			info, err := r.ImageFSInfo(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			layers, ofImages := map[string]int64{}, map[string][]string{}
+			for id, list := range r.imageLayers {
+				for _, l := range list {
+					key := l.id
+					if key == "" {
+						key = "<missing>" + l.command
+					}
+					layers[key] = l.size
+					ofImages[id] = append(ofImages[id], key)
+				}
+			}
+			checkVector(t, c, nil, map[string]any{"totalBytes": info.UsedBytes, "calls": engine.calls, "layers": layers, "imageLayers": ofImages})
 		})
 	}
 }

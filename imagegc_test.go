@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,10 @@ type gcEngine struct {
 	measured   int
 	noUsage    error
 	podman     bool // does not tell what is shared
+
+	mu         sync.Mutex // of the histories, which are asked for at once
+	histories  int
+	historyErr map[digest.Digest]error
 }
 
 type gcImage struct {
@@ -280,6 +285,21 @@ func (e *gcEngine) DiskUsage(_ context.Context, o types.DiskUsageOptions) (types
 		}
 	}
 	return u, nil
+}
+
+// ImageHistory has IDs for layers, as a builder's cache has.
+func (e *gcEngine) ImageHistory(_ context.Context, id string, _ ...client.ImageHistoryOption) (history []image.HistoryResponseItem, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.histories++
+	for _, i := range e.images {
+		for _, l := range i.layers {
+			if i.id.String() == id {
+				history = append(history, image.HistoryResponseItem{ID: l, Size: e.layers[l]})
+			}
+		}
+	}
+	return history, e.historyErr[digest.Digest(id)]
 }
 
 func (e *gcEngine) Info(context.Context) (system.Info, error) {
@@ -538,13 +558,38 @@ func TestImageFSInfo(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("an engine that does not measure", func(t *testing.T) {
-		_, err := New(&imageStub{}).ImageFSInfo(t.Context())
-		if !errors.Is(err, ErrUnsupported) {
-			t.Errorf("got %v, want ErrUnsupported", err)
+	t.Run("an engine that may not be asked", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			e := newGCEngine()
+			e.noUsage = engineError(errdefs.ErrPermissionDenied, "request forbidden by administrative rules")
+			r := New(e)
+			want := ImageFSInfo{At: time.Now(), Path: "/var/lib/docker", Images: 5, UsedBytes: 150, UpperBound: true}
+			got, err := r.ImageFSInfo(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("info mismatch (-want +got):\n%s", diff)
+			}
+			if _, err := r.CollectImages(t.Context(), ImageGCOptions{ImageGCPolicy: ImageGCPolicy{MinAge: -1, HighBytes: 150, LowBytes: 140}}); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := r.ImageFSInfo(t.Context()); err != nil || got.UsedBytes != 140 || e.histories != 5 || len(r.imageLayers) != got.Images {
+				t.Errorf("after a collection: %+v, %v, %d histories asked for, %d kept", got, err, e.histories, len(r.imageLayers))
+			}
+		})
+	})
+	t.Run("histories that fail", func(t *testing.T) {
+		e := newGCEngine()
+		e.noUsage = engineError(errdefs.ErrNotImplemented, "no")
+		r := New(e)
+		e.historyErr = map[digest.Digest]error{testID(1): engineError(errdefs.ErrInternal, "disk on fire")}
+		if got, err := r.ImageFSInfo(t.Context()); !errdefs.IsInternal(err) || got != (ImageFSInfo{}) {
+			t.Errorf("got %+v, %v; want an internal error", got, err)
 		}
-		if _, err := New(&vectorImages{t: t}).ImageFSInfo(t.Context()); !errors.Is(err, ErrUnsupported) {
-			t.Errorf("got %v, want ErrUnsupported", err)
+		e.historyErr = map[digest.Digest]error{testID(1): noSuchImage(testID(1).String())}
+		if got, err := r.ImageFSInfo(t.Context()); err != nil || got.Images != 4 || e.histories != 6 {
+			t.Errorf("without one that vanished: %+v, %v, %d histories asked for; want 4 images, 6 histories", got, err, e.histories)
 		}
 	})
 	t.Run("failures", func(t *testing.T) {

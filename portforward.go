@@ -182,9 +182,13 @@ func (r *Runtime) forwardByHelper(ctx context.Context, sandboxID string, port in
 		command = append(command, strings.ReplaceAll(word, "{port}", strconv.Itoa(port)))
 	}
 	err := r.request(ctx, func(ctx context.Context) error {
+		sandbox, err := r.inspect(ctx, sandboxID, TypeSandbox)
+		if err != nil {
+			return err
+		}
 		info, err := r.running(ctx, o.ContainerID)
-		if err == nil {
-			_, err = r.sameSandbox(ctx, info.ID, sandboxID)
+		if err == nil && info.Config.Labels[LabelSandboxID] != sandbox.ID {
+			err = &FieldError{"ContainerID", "it is not of this pod"}
 		}
 		return err
 	})

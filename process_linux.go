@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // ofContainer returns errElsewhere unless a process of this machine is in the
@@ -30,9 +31,9 @@ func ofContainer(pid int, containerID string) error {
 }
 
 // killProcess kills a process of a container, and the processes that it has
-// started, unless it is gone or another's. runs asks the engine whether the
-// PID is still that process's.
-func killProcess(pid int, containerID string, runs func() (bool, error)) error {
+// started, unless it is gone or another's, and waits until they are dead. runs
+// asks the engine whether the PID is still that process's.
+func killProcess(ctx context.Context, pid int, containerID string, runs func() (bool, error)) error {
 	leader, err := os.FindProcess(pid) // holds on to this process, whoever gets its number later
 	if err != nil {
 		return err
@@ -45,12 +46,15 @@ func killProcess(pid int, containerID string, runs func() (bool, error)) error {
 	if err != nil {
 		return err
 	}
+	victims := map[processStat]bool{}
+	if s, ok := readStat(pid); ok {
+		victims[s] = true
+	}
 	// All are stopped before any is killed, so that none can start another, or
 	// take note of a death, in between.
 	if err := sendSignal(leader, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	stopped := map[processStat]bool{}
 	for range killPasses {
 		kin, err := descendants(pid, containerID)
 		if err != nil {
@@ -58,8 +62,8 @@ func killProcess(pid int, containerID string, runs func() (bool, error)) error {
 		}
 		grown := false
 		for _, k := range kin {
-			if !stopped[k] {
-				stopped[k], grown = true, true
+			if !victims[k] {
+				victims[k], grown = true, true
 				if err := k.signal(containerID, syscall.SIGSTOP); err != nil {
 					return err
 				}
@@ -70,10 +74,27 @@ func killProcess(pid int, containerID string, runs func() (bool, error)) error {
 		}
 	}
 	err = sendSignal(leader, syscall.SIGKILL)
-	for k := range stopped {
-		err = errors.Join(err, k.signal(containerID, syscall.SIGKILL))
+	for v := range victims {
+		err = errors.Join(err, v.signal(containerID, syscall.SIGKILL))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return awaitDeath(ctx, victims)
+}
+
+// awaitDeath waits until processes that were sent SIGKILL are dead. The kernel
+// is asked: an engine with many execs learns of it many seconds later.
+func awaitDeath(ctx context.Context, victims map[processStat]bool) error {
+	pause := newBackoff(time.Millisecond, 100*time.Millisecond)
+	for v := range victims {
+		for now, ok := readStat(v.pid); ok && !now.dead && now.born == v.born; now, ok = readStat(v.pid) {
+			if err := pause.sleep(ctx); err != nil {
+				return errKillPending(err)
+			}
+		}
+	}
+	return nil
 }
 
 // killPasses bounds how often killProcess looks for processes that others have

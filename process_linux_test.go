@@ -1,8 +1,10 @@
 package dockpod
 
 import (
+	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -60,9 +62,39 @@ func TestKinOf(t *testing.T) {
 	}
 }
 
+// A dead process counts as such before its parent has looked at it.
+func TestAwaitDeath(t *testing.T) {
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = child.Wait() }()
+	defer func() { _ = child.Process.Kill() }()
+	s, ok := readStat(child.Process.Pid)
+	if !ok {
+		t.Fatal("a child has no stat")
+	}
+	victims := map[processStat]bool{s: true}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := awaitDeath(ended, victims); !errors.Is(err, context.Canceled) {
+		t.Errorf("of one that lives: %v; want %v", err, context.Canceled)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitDeath(t.Context(), victims); err != nil {
+		t.Errorf("of one that was killed: %v", err)
+	}
+	s.born += "1"
+	if err := awaitDeath(ended, map[processStat]bool{s: true}); err != nil {
+		t.Errorf("of one whose PID is another's: %v", err)
+	}
+}
+
 // A PID that is not the container's is left alone, whatever the engine says.
 func TestKillProcessOfAnother(t *testing.T) {
-	err := killProcess(os.Getpid(), workloadID, func() (bool, error) { return true, nil })
+	err := killProcess(t.Context(), os.Getpid(), workloadID, func() (bool, error) { return true, nil })
 	if !errors.Is(err, errElsewhere) {
 		t.Errorf("error is %v; want %v", err, errElsewhere)
 	}

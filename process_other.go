@@ -8,7 +8,7 @@ import (
 )
 
 // killProcess has no processes of an engine to kill on this platform.
-func killProcess(int, string, func() (bool, error)) error { return errElsewhere }
+func killProcess(context.Context, int, string, func() (bool, error)) error { return errElsewhere }
 
 // dialNamespace has no network namespaces to enter on this platform.
 func dialNamespace(context.Context, int, string, int, func() error) (net.Conn, error) {

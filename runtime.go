@@ -54,9 +54,10 @@ type Runtime struct {
 
 	logKeepers logKeepers
 
-	pulls     pullGroup
-	imageFS   memo[ImageFSInfo]
-	imageAges imageAges
+	pulls       pullGroup
+	imageFS     memo[ImageFSInfo]
+	imageLayers imageLayers // only read and written by what imageFS calls
+	imageAges   imageAges
 
 	rates cpuRates
 	sizes sizeCache

@@ -98,6 +98,47 @@ type statsBody struct {
 
 func (b *statsBody) Close() error { b.closed.Add(1); return nil }
 
+func TestStatsVectors(t *testing.T) {
+	const inspects = "an inspection, in place of a list, tells the state as well"
+	ours := map[string]overruled{
+		"exec/010": {`{"calls": ["inspect_container", "get_container_stats"]}`, inspects},
+		"exec/012": {`{"calls": ["inspect_container"]}`, inspects},
+	}
+	for _, c := range loadVectors(t, "exec") {
+		if c.Op != "stats.container" {
+			continue // TestExecVectors has them
+		}
+		t.Run(c.ID, func(t *testing.T) {
+			in := vectorIn[struct {
+				Containers []struct{ ID, Name string }
+				ID         string
+			}](t, c)
+			var calls []string
+			e := &statsEngine{
+				inspect: func(id string) (container.InspectResponse, error) {
+					calls = append(calls, "inspect_container")
+					for _, has := range in.Containers {
+						if has.ID == id {
+							info := statsInspect(id, true)
+							info.Name = "/" + has.Name
+							return info, nil
+						}
+					}
+					return container.InspectResponse{}, noSuchContainer(id)
+				},
+				answer: func(string) (string, error) {
+					calls = append(calls, "get_container_stats")
+					return statsV1, nil
+				},
+			}
+			if _, err := New(e).ContainerStats(t.Context(), in.ID); err != nil && !errors.Is(err, ErrContainerNotFound) {
+				t.Fatal(err)
+			}
+			checkVector(t, c, ours, map[string]any{"calls": calls})
+		})
+	}
+}
+
 func TestUsageOfAnAnswer(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 
 	"github.com/dockpod/dockpod"
 )
@@ -428,6 +431,67 @@ var execCases = []testCase{
 		fails(t, err, dockpod.ErrConnectionRefused)
 		equal(t, "closed", true, stream.closed)
 	}},
+	{"a forwarded port goes through a helper where the pod's network cannot be entered", func(t *testing.T, w *world) {
+		rt := w.on(farAway{w.docker})
+		sandbox, s := w.ready(t)
+		id, helper := w.start(t, sandbox, w.container("app", "echo", "8080"), s), w.start(t, sandbox, w.container("helper", "sleep"), s)
+		w.hears(t, id, "up")
+		forward := func(port int, o dockpod.PortForwardOptions) (string, error) {
+			stream := &script{in: strings.NewReader("hello ")}
+			err := rt.PortForward(until(t, time.Minute), sandbox[:12], port, stream, o)
+			equal(t, "closed", true, stream.closed)
+			return stream.out.String(), err
+		}
+		_, err := forward(8080, dockpod.PortForwardOptions{})
+		fails(t, err, dockpod.ErrUnsupported)
+
+		_, err = forward(8081, dockpod.PortForwardOptions{Helper: command("pipe", "{port}"), ContainerID: helper})
+		fails(t, err, dockpod.ErrConnectionRefused)
+		_, err = forward(8080, dockpod.PortForwardOptions{Helper: command("exit", "3"), ContainerID: helper})
+		if err == nil || !strings.Contains(err.Error(), "ended with code 3") {
+			t.Errorf("of a helper that fails: %v", err)
+		}
+		_, err = forward(8080, dockpod.PortForwardOptions{Helper: []string{"/missing"}, ContainerID: helper})
+		fails(t, err, dockpod.ErrCannotRun)
+		other := w.up(t, "sleep")
+		_, err = forward(8080, dockpod.PortForwardOptions{Helper: command("pipe", "{port}"), ContainerID: other})
+		equal(t, "the field", "ContainerID", refused[*dockpod.FieldError](t, err).Field)
+
+		answer, err := forward(8080, dockpod.PortForwardOptions{Helper: command("pipe", "{port}"), ContainerID: helper})
+		must(t, err)
+		equal(t, "answer", "hello bye", answer)
+		equal(t, "code", 0, w.finished(t, id).ExitCode)
+	}},
+	{"a forwarded port that a helper serves ends with the context", func(t *testing.T, w *world) {
+		rt := w.on(farAway{w.docker})
+		sandbox, s := w.ready(t)
+		id, helper := w.start(t, sandbox, w.container("app", "echo", "8080"), s), w.start(t, sandbox, w.container("helper", "sleep"), s)
+		w.hears(t, id, "up")
+		here, there := net.Pipe()
+		ctx, cancel := context.WithCancel(until(t, time.Minute))
+		go func() {
+			_, _ = io.WriteString(there, "hello")
+			_, _ = io.ReadFull(there, make([]byte, len("hello"))) // it goes both ways by now
+			cancel()
+		}()
+		fails(t, rt.PortForward(ctx, sandbox, 8080, here, dockpod.PortForwardOptions{Helper: command("pipe", "{port}"), ContainerID: helper}), context.Canceled)
+		_, err := there.Read(make([]byte, 1))
+		fails(t, err, io.EOF)
+	}},
+}
+
+// farAway is an engine whose processes are another machine's.
+type farAway struct{ dockpod.DockerInterface }
+
+func (e farAway) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := e.DockerInterface.ContainerInspect(ctx, id)
+	if err == nil && info.State.Pid != 0 {
+		base, state := *info.ContainerJSONBase, *info.State
+		state.Pid = math.MaxInt32 // no kernel gives it
+		base.State = &state
+		info.ContainerJSONBase = &base
+	}
+	return info, err
 }
 
 // script is a stream with an input written beforehand.

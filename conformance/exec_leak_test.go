@@ -117,6 +117,9 @@ func TestManyExecs(t *testing.T) {
 				if strings.HasPrefix(what, "said to survive") {
 					said += c
 				}
+				if strings.Contains(what, "SIGKILL") {
+					t.Errorf("%d were killed, and nobody knew: %s", c, what)
+				}
 			}
 			if survivors > said {
 				t.Errorf("%d processes survive, %d were said to", survivors, said)

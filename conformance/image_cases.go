@@ -154,6 +154,13 @@ var imageCases = []testCase{
 		_, err = w.rt.ImageHistory(t.Context(), w.name("absent"))
 		fails(t, err, dockpod.ErrImageNotFound)
 	}},
+	{"what images take has an upper bound where the engine is not asked to measure", func(t *testing.T, w *world) {
+		info, err := w.on(struct{ dockpod.DockerInterface }{w.docker}).ImageFSInfo(t.Context())
+		must(t, err)
+		if size := w.img(t, w.image).Size; !info.UpperBound || info.Images == 0 || info.UsedBytes < size {
+			t.Errorf("%+v; want at least the %d bytes of one image", info, size)
+		}
+	}},
 
 	// Removing one.
 	{"removing a tag leaves the other tags and the image", func(t *testing.T, w *world) {

@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +28,7 @@ type Dockerd struct {
 	Host string
 
 	dir, bridge string
+	closed      bool
 	cmd         *exec.Cmd
 	exited      chan struct{}
 	log         lockedBuffer
@@ -116,7 +117,9 @@ func (d *Dockerd) tail() string {
 	return text[max(0, len(text)-2000):]
 }
 
-// Stop sends a signal and waits until the engine has ended.
+// Stop sends a signal and waits until the engine has ended. Containers go on
+// without an engine that was killed, as they do where one has crashed: the next
+// Start finds them, or Close ends them.
 func (d *Dockerd) Stop(signal os.Signal) error {
 	if err := d.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -148,18 +151,17 @@ func (d *Dockerd) bury() error {
 	return nil // it lives, and the next engine takes it over
 }
 
-// Close ends the engine and what it has left.
+// Close ends the engine and what it has left. A second Close does nothing.
 func (d *Dockerd) Close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
 	var errs []error
 	if d.cmd != nil && d.cmd.Process != nil {
 		errs = append(errs, d.Stop(syscall.SIGTERM))
 	}
-	// A killed engine has left its containerd to the next one.
-	if text, err := os.ReadFile(filepath.Join(d.dir, "exec", "containerd", "containerd.pid")); err == nil {
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid > 1 {
-			_ = syscall.Kill(pid, syscall.SIGTERM)
-		}
-	}
+	errs = append(errs, d.sweep())
 	// Mounts that are left would keep the directory.
 	if mounts, err := os.ReadFile("/proc/self/mounts"); err == nil {
 		for line := range strings.Lines(string(mounts)) {
@@ -172,4 +174,66 @@ func (d *Dockerd) Close() error {
 		errs = append(errs, fmt.Errorf("remove the bridge: %s", out))
 	}
 	return errors.Join(errs...)
+}
+
+// sweep kills what a killed engine has left to the next one, and removes the
+// containers' cgroups, which stand among those of the machine's engine.
+func (d *Dockerd) sweep() error {
+	for range 500 {
+		left := d.processes()
+		if len(left) == 0 {
+			break
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	containers, _ := filepath.Glob(filepath.Join(d.dir, "data", "containers", "*"))
+	for _, c := range containers {
+		for _, root := range []string{"/sys/fs/cgroup/docker", "/sys/fs/cgroup/*/docker"} {
+			groups, _ := filepath.Glob(filepath.Join(root, filepath.Base(c)))
+			for _, g := range groups {
+				_ = os.Remove(g) // one of several names of it
+			}
+		}
+	}
+	if left := d.processes(); len(left) > 0 {
+		return fmt.Errorf("processes %v are left", left)
+	}
+	return nil
+}
+
+// processes returns the living processes of the engine: those that have its
+// directory in their command lines, which are dockerd, containerd and the
+// shims, and what these have started, which are the containers.
+func (d *Dockerd) processes() []int {
+	children := map[int][]int{}
+	var found []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, _ := os.ReadFile(path) // whoever has ended is none of them
+		var pid, parent int
+		var state string
+		name := bytes.LastIndexByte(stat, ')')
+		if n, _ := fmt.Sscan(string(stat), &pid); n != 1 || name < 0 {
+			continue
+		}
+		if n, _ := fmt.Sscan(string(stat[name+1:]), &state, &parent); n != 2 || state == "Z" || state == "X" {
+			continue
+		}
+		children[parent] = append(children[parent], pid)
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		if pid != os.Getpid() && bytes.Contains(line, []byte(d.dir+"/")) {
+			found = append(found, pid)
+		}
+	}
+	for i := 0; i < len(found); i++ {
+		for _, pid := range children[found[i]] {
+			if !slices.Contains(found, pid) {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
 }

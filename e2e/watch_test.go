@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -134,34 +133,12 @@ func engineNow(ctx context.Context, rt *dockpod.Runtime) (map[string]string, err
 // shows, is then what the engine says.
 func TestWatchThroughRestarts(t *testing.T) {
 	n, restarts, lasts := scale()
-	dir, err := os.MkdirTemp("", "dpe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	begin, cancelBegin := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancelBegin()
-	engine, err := NewDockerd(begin, dir)
-	if errors.Is(err, ErrNoDockerd) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	docker, err := client.NewClientWithOpts(client.WithHost(engine.Host), client.WithAPIVersionNegotiation())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer docker.Close()
+	engine, docker := privateEngine(t)
 	loadProgram(t, docker)
 	rt := dockpod.New(docker, dockpod.WithOwner("churn"), dockpod.WithRestart(), dockpod.WithNetwork("none"))
 	ids := make([]string, n)
 	for i := range ids {
+		var err error
 		ids[i], err = rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: fmt.Sprint("app", i), Image: "dockpod.io/e2e:prog", Args: []string{"sleep"}, LogConfig: dockpod.LogConfig{Driver: "none"}},
 			dockpod.SandboxConfig{Name: "churn", Namespace: "e2e", UID: "u"})
 		if err != nil {

@@ -10,4 +10,9 @@
 //	go run ./examples/top         what each pod uses
 //	go run ./examples/watch       a board of pods
 //	go run ./examples/harness     a job runner, and how to test it without an engine
+//	go run ./examples/pull        an image from a registry, with its progress
+//	go run ./examples/logs        the logs of a pod, as they are written
+//	go run ./examples/exec        a command in a container, on a terminal or not
+//	go run ./examples/top         what each pod uses, kept up to date
+//	go run ./examples/watch       what happens to pods
 package examples

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 
@@ -30,22 +31,22 @@ func main() {
 	demo.Main("logs follows the logs of a pod: go run ./examples/logs -owner OWNER -pod NAME", run)
 }
 
-func run(ctx context.Context, e *demo.Engine) (err error) {
-	if *pod == "" {
-		remove, tryErr := tryPod(ctx, e)
-		defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
-		if tryErr != nil {
-			return tryErr
-		}
+func run(ctx context.Context, e *demo.Engine) error {
+	if *pod != "" {
+		return followPod(ctx, dockpod.New(e.Docker, dockpod.WithOwner(*owner)), *pod)
 	}
-	rt := dockpod.New(e.Docker, dockpod.WithOwner(*owner))
+	return try(ctx, e)
+}
+
+// followPod prints the logs of a pod's containers until they have ended.
+func followPod(ctx context.Context, rt *dockpod.Runtime, pod string) error {
 	all, err := rt.ListContainers(ctx, dockpod.Filter{})
 	if err != nil {
 		return err
 	}
-	containers := slices.DeleteFunc(all, func(c dockpod.Container) bool { return c.Name.Pod != *pod })
+	containers := slices.DeleteFunc(all, func(c dockpod.Container) bool { return c.Name.Pod != pod })
 	if len(containers) == 0 {
-		return fmt.Errorf("no container of a pod %q", *pod)
+		return fmt.Errorf("no container of a pod %q", pod)
 	}
 	slices.Reverse(containers) // the oldest first
 	return follow(ctx, rt, containers)
@@ -84,29 +85,52 @@ func follow(ctx context.Context, rt *dockpod.Runtime, containers []dockpod.Conta
 	return errors.Join(errs...)
 }
 
-// tryPod makes a pod with a server and two clients that ask it, and has -pod
-// and -owner name it.
-func tryPod(ctx context.Context, e *demo.Engine) (remove func(context.Context) error, err error) {
-	*owner, *pod = "dockpod-logs", "try"
-	rt := dockpod.New(e.Docker, dockpod.WithOwner(*owner))
-	remove = func(ctx context.Context) error {
-		list, err := rt.ListSandboxes(ctx, dockpod.SandboxFilter{})
-		for _, s := range list {
-			err = errors.Join(err, rt.RemoveSandbox(ctx, s.ID))
-		}
+// try follows a pod of its own, and removes it.
+func try(ctx context.Context, e *demo.Engine) (err error) {
+	rt := dockpod.New(e.Docker, dockpod.WithOwner("dockpod-logs"))
+	if err := removeAll(ctx, rt); err != nil { // of an earlier run that was killed
 		return err
 	}
-	if err := remove(ctx); err != nil { // of an earlier run that was killed
-		return remove, err
-	}
+	defer func() { err = errors.Join(err, removeAll(context.WithoutCancel(ctx), rt)) }()
 	image, err := e.Image(ctx)
 	if err != nil {
-		return remove, err
+		return err
 	}
-	s := dockpod.SandboxConfig{Name: *pod, Namespace: "default", UID: "5d41402a"}
+	server, err := runPod(ctx, rt, image)
+	if err != nil {
+		return err
+	}
+	// The server would serve for ever, and the try ends when its clients have.
+	ctx, cancel := context.WithCancelCause(ctx)
+	var stopping sync.WaitGroup
+	stopping.Go(func() {
+		if err := stopAfterClients(ctx, rt, server); err != nil {
+			cancel(err)
+		}
+	})
+	err = followPod(ctx, rt, "try")
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	stopping.Wait()
+	return err
+}
+
+func removeAll(ctx context.Context, rt *dockpod.Runtime) error {
+	list, err := rt.ListSandboxes(ctx, dockpod.SandboxFilter{})
+	for _, s := range list {
+		err = errors.Join(err, rt.RemoveSandbox(ctx, s.ID))
+	}
+	return err
+}
+
+// runPod runs a pod with a server and two clients that ask it.
+func runPod(ctx context.Context, rt *dockpod.Runtime, image string) (server string, err error) {
+	s := dockpod.SandboxConfig{Name: "try", Namespace: "default", UID: "5d41402a"}
 	sandbox, err := rt.RunSandbox(ctx, s)
 	if err != nil {
-		return remove, err
+		return "", err
 	}
 	for _, c := range []dockpod.ContainerConfig{
 		{Name: "server", Args: []string{"serve", "8080"}},
@@ -116,19 +140,16 @@ func tryPod(ctx context.Context, e *demo.Engine) (remove func(context.Context) e
 		c.Image = image
 		id, err := rt.CreateContainer(ctx, sandbox, c, s)
 		if err != nil {
-			return remove, err
+			return "", err
 		}
 		if err := rt.StartContainer(ctx, id); err != nil {
-			return remove, err
+			return "", err
 		}
 		if c.Name == "server" {
-			// It would serve for ever, and the try ends when the clients have.
-			defer func() {
-				go func() { _ = stopAfterClients(ctx, rt, id) }()
-			}()
+			server = id
 		}
 	}
-	return remove, nil
+	return server, nil
 }
 
 // stopAfterClients stops the server when nobody else runs.
@@ -145,5 +166,5 @@ func stopAfterClients(ctx context.Context, rt *dockpod.Runtime, server string) e
 			return err
 		}
 	}
-	return rt.StopContainer(ctx, server, 0)
+	return rt.StopContainer(ctx, server, 5*time.Second)
 }

@@ -10,9 +10,10 @@ import (
 )
 
 // backward calls f with each record of src from the one that ends last before
-// end to the first, and with where its line ends, until f returns false. A
-// line without an end is left out.
-func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logline.Record, lineEnd int64) bool) error {
+// end to the first, and with where its line begins and ends, until f returns
+// false. A line without an end is left out, and most of what is of another
+// stream than only, if that is not zero.
+func backward(ctx context.Context, src io.ReaderAt, end int64, only logline.Stream, f func(rec *logline.Record, start, lineEnd int64) bool) error {
 	var (
 		parser  logline.Parser
 		rec     logline.Record
@@ -23,24 +24,25 @@ func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logli
 	// buf[:have] stands at at and is followed by nothing of interest.
 	at, have := end, 0
 	var newlines []int // in it; looked for from the front, which is faster
-	give := func(line []byte) bool {
-		if lineEnd < 0 {
+	give := func(i int) bool {
+		line := buf[i:have]
+		if lineEnd < 0 || isOther(line, only) {
 			return true
 		}
-		return parser.Parse(line, &rec) != nil || f(&rec, lineEnd)
+		return parser.Parse(line, &rec) != nil || f(&rec, at+int64(i), lineEnd)
 	}
 	for at > 0 || have > 0 {
 		if last := len(newlines) - 1; last >= 0 {
 			i := newlines[last]
 			newlines = newlines[:last]
-			if !give(buf[i+1 : have]) {
+			if !give(i + 1) {
 				return nil
 			}
 			have, lineEnd = i, at+int64(i)+1
 			continue
 		}
 		if at == 0 {
-			give(buf[:have])
+			give(0)
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -65,7 +67,7 @@ func backward(ctx context.Context, src io.ReaderAt, end int64, f func(rec *logli
 			continue
 		}
 		n := min(step, at, int64(len(buf)-have))
-		step = min(2*step, MaxLine/2)
+		step = min(2*step, blockLen)
 		copy(buf[n:], buf[:have])
 		at -= n
 		if err := readFull(src, buf[:n], at); err != nil {
@@ -116,7 +118,7 @@ func lastNewline(ctx context.Context, src io.ReaderAt, buf []byte, end int64) (i
 }
 
 // giveLong calls f for a line that is not held: one record for all its pieces.
-func giveLong(ctx context.Context, src io.ReaderAt, start, lineEnd int64, f func(*logline.Record, int64) bool) (bool, error) {
+func giveLong(ctx context.Context, src io.ReaderAt, start, lineEnd int64, f func(rec *logline.Record, start, lineEnd int64) bool) (bool, error) {
 	var l reader
 	l.reset(src, start, lineEnd)
 	var rec logline.Record
@@ -130,7 +132,7 @@ func giveLong(ctx context.Context, src io.ReaderAt, start, lineEnd int64, f func
 		rec.Partial = l.long.Partial
 	}
 	rec.Text = nil
-	return f(&rec, lineEnd), nil
+	return f(&rec, start, lineEnd), nil
 }
 
 // tailCount looks for where the last lines begin whose records keep selects. A
@@ -139,15 +141,25 @@ func giveLong(ctx context.Context, src io.ReaderAt, start, lineEnd int64, f func
 // stream's line between them, the pieces before that may be left out.
 type tailCount struct {
 	want  int
+	only  logline.Stream // zero: both are counted
 	keep  func(*logline.Record) bool
 	begun [3]bool // by stream: a record of it was seen
 	got   int
+
+	// Of the file that was looked at last, where the lines begin that were
+	// counted, the last first: those of the other stream need not be looked
+	// at again. Nil if there are too many, or both streams are counted.
+	places []int64
 }
+
+// maxPlaces bounds what a tailCount remembers, to a megabyte.
+const maxPlaces = 128 << 10
 
 // start looks for the place in one file, of which what comes after it was
 // counted already.
 func (c *tailCount) start(ctx context.Context, src io.ReaderAt, end int64) (pos int64, found bool, err error) {
-	err = backward(ctx, src, end, func(rec *logline.Record, lineEnd int64) bool {
+	c.places = nil
+	err = backward(ctx, src, end, c.only, func(rec *logline.Record, start, lineEnd int64) bool {
 		if !c.keep(rec) {
 			return true
 		}
@@ -159,8 +171,14 @@ func (c *tailCount) start(ctx context.Context, src io.ReaderAt, end int64) (pos 
 			c.got++
 		}
 		c.begun[rec.Stream] = true
+		if c.only != 0 && len(c.places) <= maxPlaces {
+			c.places = append(c.places, start)
+		}
 		return true
 	})
+	if len(c.places) > maxPlaces {
+		c.places = nil
+	}
 	return pos, found, err
 }
 

@@ -27,6 +27,8 @@ type generation struct {
 	plain io.ReaderAt
 	temp  *os.File // holds the content of a compressed file
 	gz    bool
+
+	places []int64 // where the lines begin that are wanted, if that is known
 }
 
 func (g *generation) close() {

@@ -36,6 +36,17 @@ func (q *Query) wants(s logline.Stream) bool {
 	return q.Stdout
 }
 
+// only returns the one stream that is asked for; zero if both are.
+func (q *Query) only() logline.Stream {
+	switch {
+	case q.Stdout && q.Stderr:
+		return 0
+	case q.Stderr:
+		return logline.Stderr
+	}
+	return logline.Stdout
+}
+
 // keeps reports whether a record is selected, and whether none that is comes
 // after it.
 func (q *Query) keeps(rec *logline.Record) (keep, done bool) {
@@ -80,6 +91,9 @@ func Read(ctx context.Context, path string, q Query, sink Sink) error {
 		return err
 	}
 	t := &tailer{path: path, q: q, sink: sink, queue: gens}
+	if q.Ended == nil && q.Until.IsZero() { // else every record tells how far it is
+		t.r.only = q.only()
+	}
 	defer t.close()
 	pos, err := t.locate(ctx)
 	if err != nil {
@@ -123,7 +137,7 @@ func (t *tailer) locate(ctx context.Context) (int64, error) {
 		t.drop(first)
 		return pos, nil
 	}
-	count := tailCount{want: t.q.Tail, keep: func(rec *logline.Record) bool {
+	count := tailCount{want: t.q.Tail, only: t.q.only(), keep: func(rec *logline.Record) bool {
 		if !t.q.wants(rec.Stream) {
 			return false
 		}
@@ -137,6 +151,10 @@ func (t *tailer) locate(ctx context.Context) (int64, error) {
 		at, found, err := count.start(ctx, g.plain, g.size)
 		if err != nil {
 			return 0, err
+		}
+		if t.q.Ended == nil {
+			slices.Reverse(count.places)
+			g.places = count.places
 		}
 		if found {
 			t.drop(i)
@@ -211,6 +229,8 @@ func (t *tailer) open(ctx context.Context, pos int64) error {
 	if t.q.Ended == nil {
 		end = g.size
 	}
+	before, _ := slices.BinarySearch(g.places, pos)
+	t.r.places = g.places[before:]
 	t.r.reset(g.plain, pos, end)
 	t.remember()
 	return nil

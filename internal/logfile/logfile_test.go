@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -136,6 +137,16 @@ func TestRead(t *testing.T) {
 		{"tail 4", map[string]string{"": json}, tail(4), "a\nb\nc\nd\n"},
 		{"tail 9", map[string]string{"": json}, tail(9), "a\nb\nc\nd\n"},
 		{"tail of one stream", map[string]string{"": json}, Query{Tail: 1, Stdout: true}, "c\n"},
+		{"tail of one stream, more than there is", map[string]string{"": json, ".1": inJSON(-1, o, "1\n") + inJSON(0, e, "2\n")}, Query{Tail: 9, Stderr: true}, "2\nb\nd\n"},
+		{"tail of a stream that has none", map[string]string{"": inJSON(1, o, "a\n"), ".1": inJSON(0, o, "0\n")}, Query{Tail: 9, Stderr: true}, ""},
+		{"tail of one stream since", map[string]string{"": json}, Query{Tail: 9, Stdout: true, Since: at(3)}, "c\n"},
+		{"tail of one stream until", map[string]string{"": json}, Query{Tail: 1, Stdout: true, Until: at(2)}, "a\n"},
+		{"tail of one stream in pieces", map[string]string{"": inJSON(1, o, "1") + inJSON(1, e, "x\n") + inJSON(2, o, "2\n") + inJSON(3, e, "y\n")}, Query{Tail: 2, Stdout: true}, "12\n"},
+		{"tail of one stream with other shapes between", map[string]string{"": `{"log":"a\n","stream":"stderr","attrs":{"stream":"stdout"},"time":"2026-01-02T03:04:05Z"}` + "\n" +
+			inCRI(2, o, "b\n") + inCRI(3, e, `{"log":"c","stream":"stdout","time":"2026-01-02T03:04:05.999999999Z"}`+"\n") + "junk\n" + inJSON(4, o, "d\n")}, Query{Tail: 9, Stderr: true},
+			"a\n" + `{"log":"c","stream":"stdout","time":"2026-01-02T03:04:05.999999999Z"}` + "\n"},
+		{"tail of one stream among long lines", map[string]string{"": inJSON(1, e, strings.Repeat("x", 2*MaxLine)+"\n") + inJSON(2, o, "a\n") + strings.Repeat("\x00", 2*MaxLine) + inJSON(3, o, "b\n") +
+			inJSON(4, o, strings.Repeat("y", 2*MaxLine)+"\n") + inJSON(5, e, "z\n")}, Query{Tail: 9, Stdout: true}, "a\nb\n" + strings.Repeat("y", 2*MaxLine) + "\n"},
 		{"tail counts lines in pieces once", map[string]string{"": long}, tail(2), "123\ny\n"},
 		{"tail 1 of pieces", map[string]string{"": long}, tail(1), "y\n"},
 		{"tail counts what is unfinished", map[string]string{"": long + inJSON(4, o, "z")}, tail(2), "y\nz"},
@@ -208,11 +219,12 @@ func TestReadLarge(t *testing.T) {
 	if len(all)-1 != lines {
 		t.Fatalf("%d lines", len(all)-1)
 	}
+	odd := strings.SplitAfter(read(Query{All: true, Stderr: true}), "\n")
 	for _, n := range []int{1, 2, 63, 1000, 9999, 19999, 20000, 20001} {
 		if got := read(Query{Tail: n, Stdout: true, Stderr: true}); got != strings.Join(all[max(0, lines-n):], "") {
 			t.Errorf("tail %d has %d bytes", n, len(got))
 		}
-		if got := read(Query{Tail: n, Stderr: true}); strings.Count(got, "\n") != min(n, lines/2) {
+		if got := read(Query{Tail: n, Stderr: true}); got != strings.Join(odd[max(0, lines/2-n):], "") {
 			t.Errorf("tail %d of one stream has %d lines", n, strings.Count(got, "\n"))
 		}
 		if got := read(Query{All: true, Since: at(n), Stdout: true, Stderr: true}); got != strings.Join(all[min(n, lines):], "") {
@@ -223,6 +235,28 @@ func TestReadLarge(t *testing.T) {
 	write(func(i int) int { return i%10000 + i/10000*5000 })
 	if got := read(Query{All: true, Since: at(9000), Stdout: true, Stderr: true}); strings.Count(got, "\n") != 1000+6000 {
 		t.Errorf("since has %d lines where the clock was turned back", strings.Count(got, "\n"))
+	}
+}
+
+// More lines of one stream than places are remembered.
+func TestReadTailOfMany(t *testing.T) {
+	clean(t)
+	path := filepath.Join(t.TempDir(), "log")
+	var b []byte
+	for i := range maxPlaces + 10 {
+		b = logline.AppendJSON(b, record(i, logline.Stdout, "o\n"))
+		b = logline.AppendJSON(b, record(i, logline.Stderr, fmt.Sprintln(i)))
+	}
+	write(t, path, string(b))
+	for _, n := range []int{maxPlaces, maxPlaces + 1, maxPlaces + 5} {
+		var got out
+		if err := Read(t.Context(), path, Query{Tail: n, Stderr: true}, &got); err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(got.text.String(), "\n")
+		if lines := strings.Count(got.text.String(), "\n"); lines != n || first != strconv.Itoa(maxPlaces+10-n) {
+			t.Errorf("tail %d has %d lines and begins with %q", n, lines, first)
+		}
 	}
 }
 
@@ -321,5 +355,24 @@ func TestReadSparse(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 {
 		t.Errorf("allocated %d MiB", grown>>20)
+	}
+}
+
+// What was written anew since its places were looked for is read as it is.
+func TestReaderPlaces(t *testing.T) {
+	junk := strings.Repeat("-", 30) + "\n"
+	text := junk + junk + inJSON(1, logline.Stdout, "a\n") + inJSON(2, logline.Stdout, "b\n")
+	l := reader{places: []int64{0, int64(len(junk)), int64(len(text)), int64(len(text)) + 9}}
+	l.reset(strings.NewReader(text), 0, int64(len(text)))
+	var rec logline.Record
+	for i, want := range []string{"a", "a"} {
+		if err := l.next(t.Context(), &rec); err != nil || string(rec.Text) != want {
+			t.Errorf("record %d: %q, %v; want %q", i, rec.Text, err, want)
+		}
+	}
+	for range 3 {
+		if err := l.next(t.Context(), &rec); err != io.EOF {
+			t.Errorf("behind the end: %v; want %v", err, io.EOF)
+		}
 	}
 }

@@ -28,6 +28,9 @@ type reader struct {
 	pos int64 // where the next line begins
 	end int64 // where to stop; negative: where the file ends
 
+	only   logline.Stream // zero: both are wanted
+	places []int64        // where the lines begin that may be; nil: not known
+
 	parser logline.Parser
 	buf    []byte
 	r, w   int // buf[r:w] stands at pos
@@ -45,13 +48,21 @@ func (l *reader) reset(src io.ReaderAt, pos, end int64) {
 	if l.buf == nil {
 		l.buf = make([]byte, MaxLine)
 	}
-	*l = reader{src: src, pos: pos, end: end, buf: l.buf, parser: l.parser}
+	*l = reader{src: src, pos: pos, end: end, buf: l.buf, parser: l.parser, only: l.only, places: l.places}
 }
 
 // next reads the next record, which is valid until the next call. What is no
-// record is left out. At the end of what there is the error is io.EOF, and a
-// line that is not finished stays to be read when it is: call again.
+// record is left out, and most of what is of another stream than only. At the
+// end of what there is the error is io.EOF, and a line that is not finished
+// stays to be read when it is: call again.
 func (l *reader) next(ctx context.Context, rec *logline.Record) error {
+	if l.places != nil && l.long == nil {
+		if len(l.places) == 0 {
+			return io.EOF
+		}
+		l.skipTo(l.places[0])
+		l.places = l.places[1:]
+	}
 	for {
 		if l.long != nil {
 			return l.piece(rec)
@@ -60,7 +71,7 @@ func (l *reader) next(ctx context.Context, rec *logline.Record) error {
 			n := l.seen + i
 			line := l.buf[l.r : l.r+n]
 			l.advance(n + 1)
-			if l.parser.Parse(line, rec) == nil {
+			if !isOther(line, l.only) && l.parser.Parse(line, rec) == nil {
 				return nil
 			}
 			continue
@@ -70,6 +81,26 @@ func (l *reader) next(ctx context.Context, rec *logline.Record) error {
 			return err
 		}
 	}
+}
+
+// isOther reports whether a line can be left unread because of its stream.
+// Records of other streams may come all the same.
+func isOther(line []byte, only logline.Stream) bool {
+	if only == 0 {
+		return false
+	}
+	s, ok := logline.StreamOf(line)
+	return ok && s != only
+}
+
+// skipTo goes on at another place in the file. It is a later one, unless
+// somebody has written the file anew since.
+func (l *reader) skipTo(pos int64) {
+	if n := pos - l.pos; 0 <= n && n <= int64(l.w-l.r) {
+		l.advance(int(n))
+		return
+	}
+	l.reset(l.src, pos, l.end)
 }
 
 func (l *reader) advance(n int) {

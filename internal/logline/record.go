@@ -107,6 +107,21 @@ func (p *Parser) parseJSON(line []byte, r *Record) error {
 	return nil
 }
 
+// StreamOf tells the stream of a line of the engine's usual shape from its end
+// alone. If ok is false, [Parser.Parse] has to tell; else that gives a record
+// of this stream, or none.
+func StreamOf(line []byte) (s Stream, ok bool) {
+	if !bytes.HasPrefix(line, []byte(jsonHead)) {
+		return 0, false // one of CRI may end like that
+	}
+	if s, _, ok = usualTail(line); ok {
+		return s, true
+	}
+	var r Record
+	_, ok = parseTail(line, &r)
+	return r.Stream, ok
+}
+
 func setText(r *Record, text []byte) {
 	n := len(text)
 	r.Partial = n == 0 || text[n-1] != '\n'
@@ -123,30 +138,43 @@ func parseTail(line []byte, r *Record) (int, bool) {
 		return 0, false
 	}
 	rest := line[:len(line)-len(jsonTail)]
-	// Nine times of ten the time has all its digits.
-	at := len(rest) - len("2006-01-02T15:04:05.999999999Z")
-	if at < 1 || rest[at-1] != '"' || bytes.IndexByte(rest[at:], '"') >= 0 {
+	var at int // where the time begins
+	var ok bool
+	if r.Stream, at, ok = usualTail(line); !ok {
 		from := max(0, len(rest)-maxStamp-1)
-		at = from + bytes.LastIndexByte(rest[from:], '"') + 1
-		if at == from {
+		if at = from + bytes.LastIndexByte(rest[from:], '"') + 1; at == from {
+			return 0, false
+		}
+		if r.Stream, ok = streamBefore(line, at); !ok {
 			return 0, false
 		}
 	}
-	stamp := rest[at:]
-	if bytes.IndexByte(stamp, '\\') >= 0 {
-		return 0, false
+	r.Stamp = rest[at:]
+	return at - len(jsonStdout), bytes.IndexByte(r.Stamp, '\\') < 0
+}
+
+// usualTail is parseTail where the time has all its digits, as nine times of
+// ten: it returns where that begins.
+func usualTail(line []byte) (s Stream, at int, ok bool) {
+	const size = len("2006-01-02T15:04:05.999999999Z" + jsonTail)
+	at = len(line) - size
+	if at < len(jsonStdout) || line[len(line)-1] != '}' || bytes.IndexByte(line[at:], '"') != size-len(jsonTail) {
+		return 0, 0, false
 	}
-	head := rest[:at]
-	switch {
+	s, ok = streamBefore(line, at)
+	return s, at, ok
+}
+
+// streamBefore reads `","stream":"stdout","time":"` that ends at a place in a
+// line.
+func streamBefore(line []byte, at int) (Stream, bool) {
+	switch head := line[:at]; {
 	case bytes.HasSuffix(head, []byte(jsonStdout)):
-		r.Stream = Stdout
+		return Stdout, true
 	case bytes.HasSuffix(head, []byte(jsonStderr)):
-		r.Stream = Stderr
-	default:
-		return 0, false
+		return Stderr, true
 	}
-	r.Stamp = stamp
-	return at - len(jsonStdout), true
+	return 0, false
 }
 
 // unquote undoes the escapes of the inside of a JSON string. It fails at what

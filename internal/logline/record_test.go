@@ -95,6 +95,32 @@ func FuzzParseJSON(f *testing.F) {
 	})
 }
 
+// The stream is that of the record, wherever there is one.
+func FuzzStreamOf(f *testing.F) {
+	const tail = `","stream":"stderr","time":"2026-01-02T03:04:05Z"}`
+	for _, line := range []string{
+		`{"log":"a` + tail,
+		`{"log":"a","stream":"stdout","time":"1"}{"log":"b` + tail,
+		`{"log":"a","stream":"stdout","x":"` + tail,
+		`{"log":"a","stream":"stdout","attrs":{"a":"b` + tail + `}`,
+		`{"log":"a","Stream":"stdout","x":"y` + tail,
+		`2026-01-02T03:04:05Z stdout F {"log":"a` + tail,
+		"\x00" + `{"log":"a` + tail,
+		`{"log":"a\` + tail,
+		`{"log":"` + "\n" + tail,
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		s, ok := StreamOf([]byte(line))
+		var p Parser
+		var r Record
+		if ok && p.Parse([]byte(line), &r) == nil && r.Stream != s {
+			t.Errorf("%s: %v; the record says %v", line, s, r.Stream)
+		}
+	})
+}
+
 // What is written is spelled as encoding/json spells it, and is read back.
 func FuzzAppendJSON(f *testing.F) {
 	f.Add("a <b> & \"c\"\\ \x1b\u2028\u2029 \xff\xc3", true)

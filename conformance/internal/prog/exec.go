@@ -12,6 +12,7 @@ import (
 //	size W H     waits until its terminal has that size, and says "ok"
 //	spawn        starts "sleep" as a child with the same streams and waits for it
 //	echo PORT    sends back what one connection brings, until its end, then "bye"
+//	pipe PORT    connects its standard streams to a port
 func execMain(w World, arg func(int) string) (exitCode int, ok bool) {
 	switch arg(0) {
 	case "zeros":
@@ -59,6 +60,20 @@ func execMain(w World, arg func(int) string) (exitCode int, ok bool) {
 			return code(w, err), true
 		}
 		_, err = io.WriteString(c, "bye")
+		return code(w, err), true
+	case "pipe":
+		c, err := w.Dial(arg(1))
+		if err != nil {
+			return code(w, err), true
+		}
+		defer c.Close()
+		go func() {
+			_, _ = io.Copy(c, w.Stdin) // the other way shows what went wrong
+			if half, ok := c.(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite()
+			}
+		}()
+		_, err = io.Copy(w.Stdout, c)
 		return code(w, err), true
 	}
 	return 0, false
