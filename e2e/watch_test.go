@@ -38,6 +38,7 @@ func scale() (containers, restarts int, lasts time.Duration) {
 type account struct {
 	mu       sync.Mutex
 	state    map[string]string
+	last     map[string]dockpod.EventKind
 	events   int
 	noticed  int
 	errors   []error
@@ -48,7 +49,7 @@ type account struct {
 }
 
 func follow(ctx context.Context, rt *dockpod.Runtime) *account {
-	a := &account{state: map[string]string{}, finished: make(chan struct{})}
+	a := &account{state: map[string]string{}, last: map[string]dockpod.EventKind{}, finished: make(chan struct{})}
 	go func() {
 		defer close(a.finished)
 		for e, err := range rt.Watch(ctx, time.Time{}) {
@@ -95,10 +96,11 @@ func (a *account) take(e dockpod.Event, err error) {
 	default:
 		return
 	}
-	if was == now {
+	// A start in place may fail and leave the code of the run before.
+	if was == now && a.last[e.ID] == e.Kind {
 		a.doubled = append(a.doubled, fmt.Sprintf("%s after %q", e.Kind, was))
 	}
-	a.state[e.ID] = now
+	a.state[e.ID], a.last[e.ID] = now, e.Kind
 }
 
 func (a *account) now() map[string]string {
