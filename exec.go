@@ -84,8 +84,8 @@ type ExecOptions struct {
 	Detach bool
 	// Kill ends the process, and what it has started, where the call ends
 	// before it: at the end of the context, or of a stream, but not by
-	// [ErrDetached]. See [ExecAbortedError]. Without it the process stays, as it does when the
-	// docker command is interrupted.
+	// [ErrDetached]. See [ExecAbortedError]. Without it the process stays, as
+	// it does when the docker command is interrupted.
 	Kill bool
 }
 

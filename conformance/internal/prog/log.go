@@ -12,7 +12,8 @@ import (
 //
 //	write TEXT            writes TEXT, which has Go's escapes
 //	both N                writes N lines, "out 1", "err 2", "out 3", by turns to
-//	                      the two outputs, a little apart
+//	                      the two outputs, so far apart that an engine keeps
+//	                      their order also when it is busy
 //	count N RATE WIDTH    writes N numbered lines, RATE a second, filled up to
 //	                      WIDTH bytes
 //	long N                writes a line of N bytes, and "end"
@@ -32,7 +33,7 @@ func log(w World, arg func(int) string) (code int, ok bool) {
 			} else {
 				fmt.Fprintln(w.Stderr, "err", i+1)
 			}
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
 		}
 	case "count":
 		begun, rate := time.Now(), atoi(arg(2))
