@@ -155,6 +155,20 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	"detailed memory": func(t *testing.T, w *world) bool {
 		return implements[dockpod.ContainerStatser](t, w) && !w.isPodman(t)
 	},
+	// The engine tells whom the kernel killed for want of memory. Podman does so
+	// with cgroup v2 alone.
+	"OOM kills": notPodman,
+	// The engine carries out health checks. Podman leaves that to systemd.
+	"health checks": notPodman,
+	// The engine follows restart policies. The fake keeps them.
+	"restarts": func(t *testing.T, w *world) bool { return !implements[programmer](t, w) },
+	// The engine tells of volumes.
+	"volumes": implements[volumeInspector],
+	// The engine tells what happened before somebody listened. Podman does so
+	// from a journal alone.
+	"past events": func(t *testing.T, w *world) bool {
+		return implements[dockpod.EventSource](t, w) && !w.isPodman(t)
+	},
 	// The engine measures a container's files.
 	"sizes": implements[dockpod.ContainerSizer],
 	// The engine sees the files of this machine.

@@ -252,7 +252,7 @@ func (w *world) untouched(t *testing.T, rt, owner *dockpod.Runtime) {
 // leaves has every method of rt refuse a container by its ID.
 func (w *world) leaves(t *testing.T, rt *dockpod.Runtime, id string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel() // should it wait for a container that runs
 	_, err := rt.ContainerStatus(ctx, id)
 	fails(t, err, dockpod.ErrNotManaged)

@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,6 +67,12 @@ func Run(t *testing.T, newEngine func(t *testing.T) dockpod.DockerInterface) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
+					defer func() {
+						// A case may trip over a wrong answer; the others go on.
+						if r := recover(); r != nil {
+							t.Fatalf("panic: %v\n%s", r, debug.Stack())
+						}
+					}()
 					c.run(t, newWorld(t, newEngine(t)))
 				})
 			}
@@ -326,7 +333,7 @@ func (w *world) start(t *testing.T, sandboxID string, c dockpod.ContainerConfig,
 // finished waits until a container has exited and returns its status.
 func (w *world) finished(t *testing.T, id string) dockpod.ContainerStatus {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	st, err := w.rt.Wait(ctx, id)
 	if err != nil {

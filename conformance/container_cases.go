@@ -10,8 +10,12 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/volume"
 
 	"github.com/dockpod/dockpod"
+	"github.com/dockpod/dockpod/conformance/internal/prog"
+	"github.com/dockpod/dockpod/internal/imagetar"
 )
 
 var containerCases = []testCase{
@@ -195,6 +199,14 @@ var containerCases = []testCase{
 		}
 		equal(t, "said", "up\ngot SIGTERM\n", w.said(t, id))
 	}},
+	{"the grace of a stop is the caller's, not the container's", func(t *testing.T, w *world) {
+		c, none := w.container("app", "linger"), time.Duration(0)
+		c.StopTimeout = &none
+		id := w.started(t, c)
+		w.hears(t, id, "up")
+		must(t, w.rt.StopContainer(t.Context(), id, time.Minute))
+		equal(t, "exit code", 0, w.status(t, id).ExitCode)
+	}},
 	{"a grace of less than nothing is none", func(t *testing.T, w *world) {
 		id := w.up(t, "stubborn")
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -250,6 +262,19 @@ var containerCases = []testCase{
 		fails(t, w.with(dockpod.WithoutForcedRemoval()).RemoveContainer(t.Context(), id), dockpod.ErrRunning)
 		equal(t, "state of the engine", "paused", w.status(t, id).EngineState)
 	}},
+	{"a removal takes the anonymous volumes with it", func(t *testing.T, w *world) {
+		volumes := w.volumes(t)
+		ref := w.name("volumes:1")
+		w.moreOf(t, imagetar.Image{Refs: []string{ref}, Volumes: map[string]struct{}{"/data": {}}})
+		id := w.made(t, dockpod.ContainerConfig{Name: "app", Image: ref, Command: []string{"/x"}})
+		volume := w.status(t, id).Mounts[0].Volume
+		_, err := volumes.VolumeInspect(t.Context(), volume)
+		must(t, err)
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		if _, err := volumes.VolumeInspect(t.Context(), volume); !errdefs.IsNotFound(err) {
+			t.Errorf("volume %s after the removal: error is %v; want not found", volume, err)
+		}
+	}},
 	{"removing what is gone is no error", func(t *testing.T, w *world) {
 		must(t, w.rt.RemoveContainer(t.Context(), w.gone(t)))
 	}},
@@ -270,7 +295,7 @@ var containerCases = []testCase{
 		var waited dockpod.ContainerStatus
 		must(t, errors.Join(together(2, func(i int) (err error) {
 			if i == 0 {
-				waited, err = w.rt.Wait(t.Context(), id)
+				waited, err = w.rt.Wait(until(t, patience), id)
 				return err
 			}
 			return w.rt.StopContainer(t.Context(), id, time.Minute)
@@ -281,7 +306,7 @@ var containerCases = []testCase{
 		id := w.up(t, "sleep")
 		errs := together(2, func(i int) error {
 			if i == 0 {
-				_, err := w.rt.Wait(t.Context(), id)
+				_, err := w.rt.Wait(until(t, patience), id)
 				return err
 			}
 			return w.rt.RemoveContainer(t.Context(), id)
@@ -369,6 +394,34 @@ var containerCases = []testCase{
 		fails(t, w.rt.StartContainer(t.Context(), id), dockpod.ErrNotManaged)
 		fails(t, w.rt.StopContainer(t.Context(), id, 0), dockpod.ErrNotManaged)
 		fails(t, w.rt.RemoveContainer(t.Context(), id), dockpod.ErrNotManaged)
+	}},
+	{"a process that the kernel killed for want of memory is said to be", func(t *testing.T, w *world) {
+		w.needs(t, "OOM kills")
+		c := w.container("app", "use", "256", "0")
+		c.Resources.MemoryLimit = 32 << 20
+		id := w.started(t, c)
+		if d, ok := w.docker.(interface{ OOMKill(id string) }); ok {
+			d.OOMKill(id)
+		}
+		st := w.finished(t, id)
+		equal(t, "reason and exit code", []any{dockpod.ReasonOOMKilled, 137, true}, []any{st.Reason, st.ExitCode, st.OOMObserved})
+	}},
+	{"the outcome of a health check is in the status", func(t *testing.T, w *world) {
+		told := w.listen(t)
+		equal(t, "without one", "", w.status(t, w.up(t, "sleep")).Health)
+		id := w.healthy(t)
+		told.until(t, id, dockpod.EventHealth)
+		equal(t, "health", "healthy", w.status(t, id).Health)
+	}},
+	{"a status tells how often the engine restarted the container", func(t *testing.T, w *world) {
+		w.needs(t, "restarts")
+		labels := w.raw(t, w.alone(t)).Config.Labels
+		id := w.bare(t, func(c *container.Config, h *container.HostConfig) {
+			c.Labels = labels
+			h.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyOnFailure, MaximumRetryCount: 1}
+		}, "exit", "3")
+		w.startBare(t, id)
+		w.eventually(t, "an end after one restart", func() bool { st := w.status(t, id); return st.RestartCount == 1 && st.State == dockpod.StateExited })
 	}},
 	{"statuses come in the order asked for, each with an error of its own", func(t *testing.T, w *world) {
 		first := w.made(t, w.container("first"))
@@ -609,4 +662,30 @@ func (w *world) agrees(t *testing.T, id string) {
 	want := w.status(t, id).Container
 	want.CreatedAt = want.CreatedAt.Truncate(time.Second)
 	equal(t, "list", []dockpod.Container{want}, w.list(t, dockpod.Filter{ID: id}))
+}
+
+// volumes is the engine as it tells of volumes, which the library does not ask.
+func (w *world) volumes(t *testing.T) volumeInspector {
+	t.Helper()
+	w.needs(t, "volumes")
+	return w.docker.(volumeInspector)
+}
+
+type volumeInspector interface {
+	VolumeInspect(ctx context.Context, name string) (volume.Volume, error)
+}
+
+// healthy runs a container with a health check that succeeds. On a double that
+// runs no checks the outcome is decreed.
+func (w *world) healthy(t *testing.T) string {
+	t.Helper()
+	w.needs(t, "health checks")
+	c := w.container("app", "sleep")
+	c.Attempt = attempts.Add(1)
+	c.Healthcheck = &dockpod.Healthcheck{Command: []string{prog.Path, "exit", "0"}, Interval: 100 * time.Millisecond}
+	id := w.started(t, c)
+	if d, ok := w.docker.(interface{ SetHealth(id, status string) }); ok {
+		d.SetHealth(id, "healthy")
+	}
+	return id
 }

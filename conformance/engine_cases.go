@@ -318,6 +318,30 @@ var engineCases = []testCase{
 		}
 		w.absent(t, id)
 	}},
+	{"a removal that is under way keeps out a second one", func(t *testing.T, w *world) {
+		d, ok := w.docker.(interface {
+			Unkillable(id string)
+			Exit(id string, code int)
+		})
+		if !ok {
+			t.Skip("no process of this engine can be told to outlive SIGKILL")
+		}
+		id := w.bareUp(t, "sleep")
+		d.Unkillable(id)
+		removed := make(chan error, 2)
+		for range 2 {
+			go func() {
+				removed <- w.docker.ContainerRemove(until(t, patience), id, container.RemoveOptions{Force: true})
+			}()
+		}
+		err := <-removed
+		if !errdefs.IsConflict(err) || !strings.Contains(err.Error(), "already in progress") {
+			t.Errorf("error is %v; want a conflict with a removal in progress", err)
+		}
+		d.Exit(id, 0)
+		must(t, <-removed)
+		w.absent(t, id)
+	}},
 	{"nothing can be done to a container that is not there", func(t *testing.T, w *world) {
 		id := strings.Repeat("0123456789abcdef", 4)
 		ctx := t.Context()
@@ -656,7 +680,7 @@ func (w *world) exits(t *testing.T, id string) int64 {
 func (w *world) wait(t *testing.T, id string, until container.WaitCondition) func(*testing.T) int64 {
 	t.Helper()
 	w.needs(t, "waiting")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	done, failed := w.docker.(dockpod.ContainerWaiter).ContainerWait(ctx, id, until)
 	return func(t *testing.T) int64 {

@@ -26,7 +26,7 @@ func command(args ...string) []string { return append([]string{"/prog"}, args...
 // sync runs a command in a container to its end.
 func (w *world) sync(t *testing.T, id string, args ...string) dockpod.ExecResult {
 	t.Helper()
-	res, err := w.rt.ExecSync(t.Context(), id, command(args...), dockpod.ExecSyncOptions{})
+	res, err := w.rt.ExecSync(until(t, patience), id, command(args...), dockpod.ExecSyncOptions{})
 	must(t, err)
 	return res
 }
@@ -89,7 +89,7 @@ var execCases = []testCase{
 	}},
 	{"an exec has its own environment, directory and user", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
-		res, err := w.rt.ExecSync(t.Context(), id, command("env"), dockpod.ExecSyncOptions{Env: []dockpod.EnvVar{{Key: "FROM", Value: "exec=1"}, {Key: "EMPTY"}}, User: "user"})
+		res, err := w.rt.ExecSync(until(t, patience), id, command("env"), dockpod.ExecSyncOptions{Env: []dockpod.EnvVar{{Key: "FROM", Value: "exec=1"}, {Key: "EMPTY"}}, User: "user"})
 		must(t, err)
 		lines := "\n" + string(res.Stdout)
 		for _, want := range []string{"\nFROM=exec=1\n", "\nEMPTY=\n", "\nPATH=/\n"} {
@@ -97,7 +97,7 @@ var execCases = []testCase{
 				t.Errorf("environment %q lacks %q", lines, want)
 			}
 		}
-		res, err = w.rt.ExecSync(t.Context(), id, command("dir"), dockpod.ExecSyncOptions{WorkingDir: "/etc", User: "1000:1000"})
+		res, err = w.rt.ExecSync(until(t, patience), id, command("dir"), dockpod.ExecSyncOptions{WorkingDir: "/etc", User: "1000:1000"})
 		must(t, err)
 		equal(t, "directory", "/etc\n", string(res.Stdout))
 	}},
@@ -117,7 +117,7 @@ var execCases = []testCase{
 				o.Stdout = &stdout
 			}
 			o.Env = []dockpod.EnvVar{{Key: "SECRET", Value: secret}}
-			code, err := w.rt.Exec(t.Context(), id, o)
+			code, err := w.rt.Exec(until(t, patience), id, o)
 			if !errors.Is(err, dockpod.ErrCannotRun) || code != -1 {
 				t.Errorf("%s: code %d, error is %v; want ErrCannotRun", name, code, err)
 				continue
@@ -141,34 +141,34 @@ var execCases = []testCase{
 			{Command: command(), Size: dockpod.TerminalSize{Width: 1, Height: 1}},
 			{Command: command(), Detach: true, Stdout: io.Discard},
 		} {
-			_, err := w.rt.Exec(t.Context(), id, o)
+			_, err := w.rt.Exec(until(t, patience), id, o)
 			refused[*dockpod.FieldError](t, err)
 		}
 	}},
 	{"an exec needs a container that runs", func(t *testing.T, w *world) {
 		for what, id := range map[string]string{"created": w.alone(t, "sleep"), "ended": w.ended(t, "exit")} {
-			_, err := w.rt.ExecSync(t.Context(), id, command("exit"), dockpod.ExecSyncOptions{})
+			_, err := w.rt.ExecSync(until(t, patience), id, command("exit"), dockpod.ExecSyncOptions{})
 			if !errors.Is(err, dockpod.ErrNotRunning) {
 				t.Errorf("%s: error is %v; want ErrNotRunning", what, err)
 			}
 		}
-		_, err := w.rt.ExecSync(t.Context(), w.gone(t), command("exit"), dockpod.ExecSyncOptions{})
+		_, err := w.rt.ExecSync(until(t, patience), w.gone(t), command("exit"), dockpod.ExecSyncOptions{})
 		fails(t, err, dockpod.ErrContainerNotFound)
 		sandbox, _ := w.ready(t)
-		_, err = w.rt.ExecSync(t.Context(), sandbox, command("exit"), dockpod.ExecSyncOptions{})
+		_, err = w.rt.ExecSync(until(t, patience), sandbox, command("exit"), dockpod.ExecSyncOptions{})
 		fails(t, err, dockpod.ErrNotManaged)
 	}},
 	{"an exec needs a container that is not paused", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
 		w.pause(t, id)
-		_, err := w.rt.ExecSync(t.Context(), id, command("exit"), dockpod.ExecSyncOptions{})
+		_, err := w.rt.ExecSync(until(t, patience), id, command("exit"), dockpod.ExecSyncOptions{})
 		fails(t, err, dockpod.ErrPaused)
 		must(t, w.docker.(dockpod.ContainerPauser).ContainerUnpause(t.Context(), id))
 		w.sync(t, id, "exit")
 	}},
 	{"output beyond the limit is dropped, and said to be", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
-		res, err := w.rt.ExecSync(t.Context(), id, command("zeros", "300000"), dockpod.ExecSyncOptions{MaxOutput: 1000})
+		res, err := w.rt.ExecSync(until(t, patience), id, command("zeros", "300000"), dockpod.ExecSyncOptions{MaxOutput: 1000})
 		must(t, err)
 		equal(t, "kept", 1000, len(res.Stdout))
 		equal(t, "cut", []bool{true, false}, []bool{res.StdoutTruncated, res.StderrTruncated})
@@ -180,7 +180,7 @@ var execCases = []testCase{
 		w.needs(t, "killing execs")
 		id := w.up(t, "sleep")
 		for _, args := range [][]string{{"sleep"}, {"stubborn"}, {"spawn"}} {
-			res, err := w.rt.ExecSync(until(t, 2*time.Minute), id, command(args...), dockpod.ExecSyncOptions{Timeout: 3 * time.Second})
+			res, err := w.rt.ExecSync(until(t, 4*patience), id, command(args...), dockpod.ExecSyncOptions{Timeout: 3 * time.Second})
 			fails(t, err, dockpod.ErrExecTimeout)
 			if !errdefs.IsDeadlineExceeded(err) {
 				t.Errorf("%s: class of %v", args[0], err)
@@ -221,14 +221,14 @@ var execCases = []testCase{
 		id := w.up(t, "sleep")
 		out := newSignal()
 		go func() { <-out.said; _ = w.rt.Kill(context.WithoutCancel(t.Context()), id, "") }()
-		code, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{Command: command("sleep"), Stdout: out})
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("sleep"), Stdout: out})
 		must(t, err)
 		equal(t, "code", 137, code)
 	}},
 	{"a writer that fails ends the exec", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
 		full := errors.New("disk full")
-		_, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{Command: command("sleep"), Stdout: failing{full}, Kill: true})
+		_, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("sleep"), Stdout: failing{full}, Kill: true})
 		fails(t, err, full)
 		refused[*dockpod.ExecAbortedError](t, err)
 	}},
@@ -244,7 +244,7 @@ var execCases = []testCase{
 	}},
 	{"a detached process goes on without the call", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
-		code, err := w.rt.Exec(t.Context(), id, dockpod.ExecOptions{Command: command("sleep"), Detach: true})
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("sleep"), Detach: true})
 		must(t, err)
 		equal(t, "code", 0, code)
 		equal(t, "execs", 1, len(w.raw(t, id).ExecIDs))
@@ -255,7 +255,7 @@ var execCases = []testCase{
 		id := w.up(t, "sleep")
 		text := strings.Repeat("line\n", 40000)
 		var out bytes.Buffer
-		code, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{Command: command("cat"), Stdin: strings.NewReader(text), Stdout: &out})
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("cat"), Stdin: strings.NewReader(text), Stdout: &out})
 		must(t, err)
 		equal(t, "code", 0, code)
 		if out.String() != text {
@@ -264,20 +264,20 @@ var execCases = []testCase{
 	}},
 	{"an input that never ends does not keep the exec", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
-		code, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{Command: command("exit", "4"), Stdin: newEndless(t)})
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("exit", "4"), Stdin: newEndless(t)})
 		must(t, err)
 		equal(t, "code", 4, code)
 	}},
 	{"an input that fails ends the exec", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
 		torn := errors.New("torn")
-		_, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{Command: command("cat"), Stdin: io.MultiReader(strings.NewReader("x"), failing{torn}), Kill: true})
+		_, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("cat"), Stdin: io.MultiReader(strings.NewReader("x"), failing{torn}), Kill: true})
 		fails(t, err, torn)
 	}},
 	{"a terminal has a size from the start, and one stream", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
 		var out, none bytes.Buffer
-		code, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{
 			Command: command("size", "101", "33"), TTY: true, Size: dockpod.TerminalSize{Width: 101, Height: 33}, Stdout: &out, Stderr: &none,
 		})
 		must(t, err)
@@ -293,14 +293,14 @@ var execCases = []testCase{
 			}
 		}()
 		var out bytes.Buffer
-		code, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{Command: command("size", "90", "25"), TTY: true, Resize: sizes, Stdout: &out})
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{Command: command("size", "90", "25"), TTY: true, Resize: sizes, Stdout: &out})
 		must(t, err)
 		equal(t, "code and output", "0 ok\r\n", fmt.Sprint(code, " ", out.String()))
 	}},
 	{"a terminal's input may end before its output", func(t *testing.T, w *world) {
 		id := w.up(t, "sleep")
 		var out bytes.Buffer
-		code, err := w.rt.Exec(until(t, time.Minute), id, dockpod.ExecOptions{
+		code, err := w.rt.Exec(until(t, patience), id, dockpod.ExecOptions{
 			Command: command("size", "50", "20"), TTY: true, Stdin: strings.NewReader(""), Stdout: &out, Size: dockpod.TerminalSize{Width: 50, Height: 20},
 		})
 		must(t, err)
@@ -310,7 +310,7 @@ var execCases = []testCase{
 		id := w.up(t, "sleep")
 		for i, err := range together(24, func(i int) error {
 			if i%2 == 0 {
-				res, err := w.rt.ExecSync(until(t, 2*time.Minute), id, command("print", fmt.Sprint(i)), dockpod.ExecSyncOptions{})
+				res, err := w.rt.ExecSync(until(t, 4*patience), id, command("print", fmt.Sprint(i)), dockpod.ExecSyncOptions{})
 				if err == nil && string(res.Stdout) != fmt.Sprintln(i) {
 					err = fmt.Errorf("output %q", res.Stdout)
 				}
@@ -337,7 +337,7 @@ var execCases = []testCase{
 		c.Stdin, c.StdinOnce = true, true
 		id := w.made(t, c)
 		var out bytes.Buffer
-		err := w.rt.Attach(until(t, time.Minute), id, dockpod.AttachOptions{
+		err := w.rt.Attach(until(t, patience), id, dockpod.AttachOptions{
 			Stdin: strings.NewReader("hello\n"), Stdout: &out, Attached: func() { go w.rt.StartContainer(context.WithoutCancel(t.Context()), id) },
 		})
 		must(t, err)
@@ -348,16 +348,16 @@ var execCases = []testCase{
 		c := w.container("app", "cat")
 		c.Stdin = true
 		id := w.started(t, c)
-		must(t, w.rt.Attach(until(t, time.Minute), id, dockpod.AttachOptions{Stdin: strings.NewReader("one\n")}))
+		must(t, w.rt.Attach(until(t, patience), id, dockpod.AttachOptions{Stdin: strings.NewReader("one\n")}))
 		w.hears(t, id, "one")
-		must(t, w.rt.Attach(until(t, time.Minute), id, dockpod.AttachOptions{Stdin: strings.NewReader("two\n")}))
+		must(t, w.rt.Attach(until(t, patience), id, dockpod.AttachOptions{Stdin: strings.NewReader("two\n")}))
 		w.hears(t, id, "two")
 	}},
 	{"an attach outlasts an input that others may have next", func(t *testing.T, w *world) {
 		c := w.container("app", "cat")
 		c.Stdin = true
 		id := w.started(t, c)
-		ctx, cancel := context.WithCancel(until(t, time.Minute))
+		ctx, cancel := context.WithCancel(until(t, patience))
 		out := newSignal()
 		go func() { <-out.said; cancel() }()
 		err := w.rt.Attach(ctx, id, dockpod.AttachOptions{Stdin: strings.NewReader("hello\n"), Stdout: out})
@@ -368,11 +368,11 @@ var execCases = []testCase{
 		w.needs(t, "signals")
 		id := w.up(t, "sleep")
 		var out bytes.Buffer
-		err := w.rt.Attach(until(t, time.Minute), id, dockpod.AttachOptions{Stdout: &out, Logs: true, Attached: func() { _ = w.rt.Kill(t.Context(), id, "SIGKILL") }})
+		err := w.rt.Attach(until(t, patience), id, dockpod.AttachOptions{Stdout: &out, Logs: true, Attached: func() { _ = w.rt.Kill(t.Context(), id, "SIGKILL") }})
 		must(t, err)
 		equal(t, "output", "up\n", out.String())
-		fails(t, w.rt.Attach(t.Context(), id, dockpod.AttachOptions{Stdout: &out}), dockpod.ErrNotRunning)
-		fails(t, w.rt.Attach(t.Context(), w.gone(t), dockpod.AttachOptions{Stdout: &out}), dockpod.ErrContainerNotFound)
+		fails(t, w.rt.Attach(until(t, patience), id, dockpod.AttachOptions{Stdout: &out}), dockpod.ErrNotRunning)
+		fails(t, w.rt.Attach(until(t, patience), w.gone(t), dockpod.AttachOptions{Stdout: &out}), dockpod.ErrContainerNotFound)
 	}},
 	{"a terminal is resized while it runs", func(t *testing.T, w *world) {
 		c := w.container("app", "size", "99", "44")
@@ -418,7 +418,7 @@ var execCases = []testCase{
 		id := w.start(t, sandbox, w.container("app", "echo", "8080"), s)
 		w.hears(t, id, "up")
 		stream := &script{in: strings.NewReader("hello ")}
-		must(t, w.rt.PortForward(until(t, time.Minute), sandbox, 8080, stream, dockpod.PortForwardOptions{}))
+		must(t, w.rt.PortForward(until(t, patience), sandbox, 8080, stream, dockpod.PortForwardOptions{}))
 		equal(t, "answer", "hello bye", stream.out.String())
 		equal(t, "closed", []bool{true, true}, []bool{stream.half, stream.closed})
 		equal(t, "code", 0, w.finished(t, id).ExitCode)

@@ -122,6 +122,22 @@ var imageCases = []testCase{
 		}
 		equal(t, "entry", want, list[i])
 	}},
+	{"a list of images has their repository digests", func(t *testing.T, w *world) {
+		ref := w.image
+		if d, ok := w.docker.(interface{ AddRemoteImage(ref string) string }); ok {
+			ref = w.name("pulled:1")
+			d.AddRemoteImage(ref)
+			_, err := w.rt.PullImage(t.Context(), ref, dockpod.PullOptions{})
+			must(t, err)
+		} else {
+			w.needs(t, "repository digests")
+		}
+		list, err := w.rt.ListImages(t.Context(), dockpod.ImageFilter{Ref: ref})
+		must(t, err)
+		want := w.img(t, ref).RepoDigests
+		equal(t, "one at least", true, len(want) > 0)
+		equal(t, "digests", want, list[0].RepoDigests)
+	}},
 	{"images are listed by tag, repository or ID", func(t *testing.T, w *world) {
 		one, two := w.more(t, "one", w.name("app:1")), w.more(t, "two", w.name("app:2"))
 		for ref, want := range map[string][]digest.Digest{

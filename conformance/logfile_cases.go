@@ -432,7 +432,7 @@ func (w *world) grows(t *testing.T, rel string, n int) {
 		}
 		return strings.Count(string(text), "\n"), info
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for had, first := count(); ; {
 		lines, info := count()

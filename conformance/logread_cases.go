@@ -181,7 +181,7 @@ var logReadCases = []testCase{
 		w.needs(t, "signals")
 		for _, source := range w.sources(t) {
 			id := w.up(t, "stubborn")
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			heard := &listener{line: "got SIGHUP"}
 			done := make(chan error)
 			go func() {

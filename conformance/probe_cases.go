@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -165,7 +164,7 @@ func dropCgroup(parent string) {
 // reported waits for the n-th report of a container and returns it.
 func (w *world) reported(t *testing.T, id string, n int) *prog.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	logs, err := w.docker.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, Follow: true})
 	must(t, err)

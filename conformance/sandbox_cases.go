@@ -109,6 +109,12 @@ var sandboxCases = []testCase{
 		s := w.fullPod(t)
 		equal(t, "configuration", s, w.sandboxStatus(t, w.sandbox(t, s)).Config)
 	}},
+	{"the engine has the servers, domains and options that a sandbox looks names up with", func(t *testing.T, w *world) {
+		w.needs(t, "exact inspections")
+		s := w.fullPod(t)
+		host := w.raw(t, w.sandbox(t, s)).HostConfig
+		equal(t, "of the engine", s.DNS, dockpod.DNSConfig{Servers: host.DNS, Searches: host.DNSSearch, Options: host.DNSOptions})
+	}},
 	{"an agent that was started anew goes on with what it reads", func(t *testing.T, w *world) {
 		s := w.fullPod(t)
 		w.sandbox(t, s)

@@ -19,6 +19,19 @@ import (
 	"github.com/dockpod/dockpod"
 )
 
+// patience is how long a case waits for what has to come.
+var patience = 30 * time.Second
+
+// eventually waits for what no event tells.
+func (w *world) eventually(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !happened(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s did not come in %v", what, patience)
+		}
+	}
+}
+
 // must ends a case that cannot go on.
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -250,7 +263,7 @@ func (w *world) output(t *testing.T, c dockpod.ContainerConfig) string {
 // hears waits until a container has written a line.
 func (w *world) hears(t *testing.T, id, line string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	logs, err := w.docker.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, Follow: true})
 	must(t, err)

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,11 +126,51 @@ var watchCases = []testCase{
 
 		// And by itself, without being asked to.
 		must(t, w.rt.StopContainer(t.Context(), up, 0))
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		for v := uint64(0); m.Status(up).State != dockpod.StateExited; {
 			v, err = m.Changed(ctx, v)
 			must(t, err)
+		}
+	}},
+	{"the engine tells of health, new limits and a new name", func(t *testing.T, w *world) {
+		renamer, ok := w.docker.(interface {
+			ContainerRename(ctx context.Context, id, name string) error
+		})
+		if !ok {
+			t.Skip("the engine renames nothing")
+		}
+		w.needs(t, "updates")
+		tells := w.overhear(t, events.ListOptions{})
+		id := w.healthy(t)
+		w.eventually(t, "health", func() bool { return w.status(t, id).Health == "healthy" })
+		must(t, w.rt.UpdateContainer(t.Context(), id, dockpod.Resources{CPUShares: 256}))
+		must(t, renamer.ContainerRename(t.Context(), id, "renamed-"+w.owner))
+		w.tear(t, id)
+		tells.until(t, id, "destroy")
+		for _, action := range []string{"health_status: healthy", "update", "rename"} {
+			if !slices.Contains(tells.actions(id), action) {
+				t.Errorf("%q is not among %q", action, tells.actions(id))
+			}
+		}
+	}},
+	{"the engine tells first what has happened since a time", func(t *testing.T, w *world) {
+		w.needs(t, "past events")
+		id := w.alone(t)
+		since := at(t, w.raw(t, id).Created).Add(-time.Microsecond)
+		tells := w.overhear(t, events.ListOptions{Since: since.Format(time.RFC3339Nano)})
+		tells.until(t, w.alone(t), "create")
+		equal(t, "of the first", []string{"create"}, tells.actions(id))
+	}},
+	{"the engine tells of images that come and go", func(t *testing.T, w *world) {
+		w.needs(t, "exact inspections")
+		tells := w.overhear(t, events.ListOptions{})
+		id := w.more(t, "passing", w.name("app:1"))
+		must(t, w.rt.RemoveImage(t.Context(), id.String()))
+		tells.until(t, w.alone(t), "create")
+		got := tells.actions(id.String())
+		if len(got) == 0 || got[0] != "load" || got[len(got)-1] != "delete" {
+			t.Errorf("%q is told; want a load first and a delete last", got)
 		}
 	}},
 	{"the engine's own order and attributes", func(t *testing.T, w *world) {
@@ -142,14 +183,11 @@ var watchCases = []testCase{
 		exec, err := w.docker.ContainerExecCreate(t.Context(), id, container.ExecOptions{Cmd: []string{"/prog", "exit", "4"}})
 		must(t, err)
 		must(t, w.docker.ContainerExecStart(t.Context(), exec.ID, container.ExecStartOptions{Detach: true}))
-		for {
+		w.eventually(t, "the end of the exec", func() bool {
 			x, err := w.docker.ContainerExecInspect(t.Context(), exec.ID)
 			must(t, err)
-			if !x.Running {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+			return !x.Running
+		})
 		seconds := 10
 		must(t, w.docker.ContainerStop(t.Context(), id, container.StopOptions{Timeout: &seconds}))
 		w.tear(t, id)
@@ -235,7 +273,7 @@ func (l *told) stop() {
 // until waits for an event of a container; it may have come.
 func (l *told) until(t *testing.T, id string, kind dockpod.EventKind) {
 	t.Helper()
-	timeout := time.NewTimer(60 * time.Second)
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for l.last(id, kind).Kind == "" {
 		select {
@@ -264,4 +302,50 @@ func (l *told) kinds(id string) string {
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+// overheard is what the engine itself has told so far.
+type overheard struct {
+	messages <-chan events.Message
+	errs     <-chan error
+	all      []events.Message
+}
+
+// overhear listens to the engine, past the library, until the case ends.
+func (w *world) overhear(t *testing.T, o events.ListOptions) *overheard {
+	t.Helper()
+	w.needs(t, "events")
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	h := &overheard{}
+	h.messages, h.errs = w.docker.(dockpod.EventSource).Events(ctx, o)
+	return h
+}
+
+// until waits until the engine tells an action of a container.
+func (h *overheard) until(t *testing.T, id, action string) {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for !slices.Contains(h.actions(id), action) {
+		select {
+		case m := <-h.messages:
+			h.all = append(h.all, m)
+		case err := <-h.errs:
+			t.Fatalf("the events have ended: %v", err)
+		case <-timeout.C:
+			t.Fatalf("%q of %s was not told in %v, but %q", action, id, patience, h.actions(id))
+		}
+	}
+}
+
+// actions returns what was told of a container or an image.
+func (h *overheard) actions(id string) []string {
+	var out []string
+	for _, m := range h.all {
+		if m.Actor.ID == id {
+			out = append(out, string(m.Action))
+		}
+	}
+	return out
 }

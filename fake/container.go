@@ -37,6 +37,7 @@ type ctr struct {
 	running  bool // also while paused
 	paused   bool
 	removing bool
+	stripped bool // its anonymous volumes go with it
 	dead     bool
 	oom      bool
 	pid      int

@@ -109,6 +109,7 @@ type Docker struct {
 	remote        map[string]*remote // by normalised reference
 	execs         map[string]*execution
 	net           networks
+	volumes       map[string]bool // by name; true: anonymous
 	absent        map[string]bool
 	startFailures []startFailure
 	programs      map[string]Program
@@ -130,6 +131,7 @@ func (d *Docker) init() {
 	d.tags = map[string]*img{}
 	d.remote = map[string]*remote{}
 	d.execs = map[string]*execution{}
+	d.volumes = map[string]bool{}
 	d.absent = map[string]bool{}
 	if d.programs == nil {
 		d.programs = map[string]Program{}

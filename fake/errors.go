@@ -21,11 +21,14 @@ func refuse(class error, format string, args ...any) error {
 }
 
 // NotFound returns the engine's error for an object that is not there. what is
-// "container", "image" or "exec"; for anything else the text is
+// "container", "image", "exec" or "volume"; for anything else the text is
 // "No such what: id". Its class is errdefs.ErrNotFound (404).
 func NotFound(what, id string) error {
-	if what == "exec" {
+	switch what {
+	case "exec":
 		what = "exec instance"
+	case "volume":
+		return refuse(errdefs.ErrNotFound, "get %s: no such volume", id)
 	}
 	return refuse(errdefs.ErrNotFound, "No such %s: %s", what, id)
 }

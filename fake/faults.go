@@ -39,6 +39,7 @@ const (
 	OpImagePull            Op = "ImagePull"
 	OpImageRemove          Op = "ImageRemove"
 	OpImageHistory         Op = "ImageHistory"
+	OpVolumeInspect        Op = "VolumeInspect"
 	OpDiskUsage            Op = "DiskUsage"
 	OpImageLoad            Op = "ImageLoad"
 	OpPing                 Op = "Ping"

@@ -474,7 +474,7 @@ func (d *Docker) ContainerRemove(ctx context.Context, containerID string, o cont
 			d.mu.Unlock()
 			return err
 		}
-		c.removing = true
+		c.removing, c.stripped = true, o.RemoveVolumes
 		stopped := c.exit
 		wait := c.running
 		if wait {
@@ -537,6 +537,9 @@ func (d *Docker) forget(c *ctr) {
 		return
 	}
 	d.dropContainer(c)
+	if c.stripped || c.hc.AutoRemove {
+		d.dropVolumes(c)
+	}
 	for _, id := range c.allExecs {
 		delete(d.execs, id)
 	}

@@ -183,7 +183,10 @@ func (d *Docker) mountPoint(m mount.Mount) (container.MountPoint, error) {
 		if !volumeName.MatchString(p.Name) {
 			return p, Invalid(`create %s: %q includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`, p.Name, p.Name)
 		}
-		p.Source = dockerRoot + "/volumes/" + p.Name + "/_data"
+		if _, known := d.volumes[p.Name]; !known {
+			d.volumes[p.Name] = m.Source == ""
+		}
+		p.Source = volumePath(p.Name)
 	}
 	return p, nil
 }

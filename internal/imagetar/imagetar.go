@@ -32,6 +32,7 @@ type Image struct {
 	WorkingDir string
 	StopSignal string
 	Labels     map[string]string
+	Volumes    map[string]struct{} // targets of anonymous volumes
 }
 
 // Epoch is the time on everything in an archive, which is to say none.
@@ -82,13 +83,14 @@ func (m Image) parts() (layer, config []byte, err error) {
 	}
 	type (
 		run struct {
-			User       string            `json:",omitempty"`
-			Env        []string          `json:",omitempty"`
-			Entrypoint []string          `json:",omitempty"`
-			Cmd        []string          `json:",omitempty"`
-			WorkingDir string            `json:",omitempty"`
-			Labels     map[string]string `json:",omitempty"`
-			StopSignal string            `json:",omitempty"`
+			User       string              `json:",omitempty"`
+			Env        []string            `json:",omitempty"`
+			Entrypoint []string            `json:",omitempty"`
+			Cmd        []string            `json:",omitempty"`
+			WorkingDir string              `json:",omitempty"`
+			Labels     map[string]string   `json:",omitempty"`
+			StopSignal string              `json:",omitempty"`
+			Volumes    map[string]struct{} `json:",omitempty"`
 		}
 		rootFS struct {
 			Type    string   `json:"type"`
@@ -110,7 +112,7 @@ func (m Image) parts() (layer, config []byte, err error) {
 		Architecture: m.Arch,
 		OS:           "linux",
 		Created:      Epoch,
-		Config:       run{m.User, m.Env, m.Entrypoint, m.Cmd, m.WorkingDir, m.Labels, m.StopSignal},
+		Config:       run{m.User, m.Env, m.Entrypoint, m.Cmd, m.WorkingDir, m.Labels, m.StopSignal, m.Volumes},
 		RootFS:       rootFS{"layers", []string{"sha256:" + hexDigest(layer)}},
 		History:      []step{{Epoch, "dockpod"}},
 	})

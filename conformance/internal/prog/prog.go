@@ -48,6 +48,7 @@ type World struct {
 //	hostname           prints the host's name
 //	cat                copies standard input
 //	sleep              writes "up", waits for SIGTERM, ends with 0
+//	linger             the same, but takes half a second to end
 //	stubborn           writes "up", reports each signal, ends never
 //	serve PORT TEXT    answers each connection with TEXT, until SIGTERM
 //	ask PORT           prints what the server there answers
@@ -128,14 +129,18 @@ func Main(w World) int {
 				return 137
 			}
 		}
-	case "sleep":
+	case "sleep", "linger":
 		fmt.Fprintln(w.Stdout, "up")
 		for {
 			select {
 			case s := <-w.Signals:
-				if s == "SIGTERM" || s == "SIGINT" {
-					return 0
+				if s != "SIGTERM" && s != "SIGINT" {
+					continue
 				}
+				if arg(0) == "linger" {
+					time.Sleep(500 * time.Millisecond)
+				}
+				return 0
 			case <-w.Done:
 				return 137
 			}
