@@ -218,7 +218,7 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 		if err != nil {
 			return w.broken(err)
 		}
-		if l.Time.Before(tail.since) {
+		if l.Time().Before(tail.since) {
 			continue
 		}
 		if n++; n < have {
@@ -279,7 +279,7 @@ func (w *logKeeper) have(ctx context.Context, tail logTail) (n int, last uint64,
 		if err != nil {
 			return 0, 0, classify(verbLogs, w.id, err)
 		}
-		if l.Time.Before(tail.since) {
+		if l.Time().Before(tail.since) {
 			continue
 		}
 		if sum := lineSum(&l); search.feed(sum) {
@@ -329,11 +329,11 @@ func (f *flushBefore) Read(b []byte) (int, error) {
 }
 
 // add puts a line into the batch.
-func (w *logKeeper) add(l *logline.Line) error {
+func (w *logKeeper) add(l *logline.Record) error {
 	w.mu.Lock()
 	defer w.unlock()
 	before := len(w.batch)
-	w.batch = logline.AppendCRI(w.batch, *l)
+	w.batch = logline.AppendRecord(w.batch, l)
 	if limit := w.batchLimit(); len(w.batch) > limit && before > 0 {
 		// The line goes into the next batch, and perhaps the next file.
 		line := w.batch[before:]
@@ -343,8 +343,8 @@ func (w *logKeeper) add(l *logline.Line) error {
 		}
 		w.batch = append(w.batch[:0], line...)
 	}
-	if l.Time.After(w.batchLast) {
-		w.batchLast = l.Time
+	if at := l.Time(); at.After(w.batchLast) {
+		w.batchLast = at
 	}
 	return nil
 }

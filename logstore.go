@@ -215,8 +215,8 @@ func checkLogHead(f *os.File) error {
 // been cut off by a crash.
 func isLogHead(head []byte) bool {
 	line, _, whole := bytes.Cut(head, []byte{'\n'})
-	var l logline.Line
-	if logline.ParseCRI(line, &l) == nil {
+	var l logline.Record
+	if logline.ParseRecord(line, &l) == nil {
 		return true
 	}
 	const sample = "2006-01-02T15:04:05.000000000Z stdout F "
@@ -241,9 +241,9 @@ func repairEnd(f *os.File) (size int64, last time.Time, err error) {
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		var l logline.Line
-		if line[len(line)-1] == '\n' && logline.ParseCRI(line, &l) == nil {
-			last = l.Time
+		var l logline.Record
+		if line[len(line)-1] == '\n' && logline.ParseRecord(line, &l) == nil {
+			last = l.Time()
 			break
 		}
 		size -= int64(len(line))
@@ -468,8 +468,8 @@ func scanBack(scan *tailScan, f io.ReaderAt, size int64) (more bool, err error) 
 		if err != nil {
 			return false, err
 		}
-		var l logline.Line
-		if logline.ParseCRI(line, &l) != nil {
+		var l logline.Record
+		if logline.ParseRecord(line, &l) != nil {
 			continue
 		}
 		if !scan.add(&l, len(line)) {
@@ -601,9 +601,9 @@ func removeOurs(root *os.Root, rel string, l life) error {
 			if err != nil {
 				break
 			}
-			var parsed logline.Line
-			if logline.ParseCRI(line, &parsed) == nil {
-				at = parsed.Time
+			var parsed logline.Record
+			if logline.ParseRecord(line, &parsed) == nil {
+				at = parsed.Time()
 				break
 			}
 		}

@@ -569,8 +569,8 @@ func TestLogFileOfALongLine(t *testing.T) {
 	}
 	whole, pieces := 0, 0
 	for raw := range bytes.Lines(text) {
-		var l logline.Line
-		if err := logline.ParseCRI(raw, &l); err != nil {
+		var l logline.Record
+		if err := logline.ParseRecord(raw, &l); err != nil {
 			t.Fatal(err)
 		}
 		whole += len(l.Text)
