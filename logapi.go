@@ -112,9 +112,9 @@ func (l *apiLog) tail(ctx context.Context) error {
 	for ask := max(want, 1); ; ask *= 8 {
 		req := l.request()
 		req.ShowStdout, req.ShowStderr = true, true // to see whether it has more
-		if l.opts.Until.IsZero() {
+		if l.opts.Until.IsZero() && ask <= maxAsk {
 			req.Tail = strconv.Itoa(ask)
-		} // else the last ones may all be too late
+		} // else the last ones may all be too late, or all are wanted
 		var (
 			keep   = lastRecords{want: want}
 			place  logPlace
@@ -152,6 +152,10 @@ func (l *apiLog) tail(ctx context.Context) error {
 	}
 }
 
+// maxAsk is the longest tail that an engine is asked for: Podman makes room for
+// all of it beforehand.
+const maxAsk = 1 << 20
+
 // lastRecords holds the records of the last lines, and some before them.
 type lastRecords struct {
 	want    int
@@ -166,7 +170,7 @@ func (k *lastRecords) add(rec *logline.Record) {
 	if !r.Partial {
 		k.ends++
 	}
-	for k.ends > k.want+1 {
+	for k.ends-1 > k.want {
 		if !k.records[0].Partial {
 			k.ends--
 		}

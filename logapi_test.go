@@ -3,6 +3,7 @@ package dockpod
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -116,6 +117,7 @@ func TestLastRecords(t *testing.T) {
 	}{
 		{"", 1, 0, false}, {"O", 0, 1, true}, {"O", 1, 0, false}, {"OOO", 2, 1, true}, {"ooOO", 1, 3, true},
 		{"OooO", 1, 1, true}, {"OEo", 1, 2, true}, {"OEoe", 2, 2, true}, {"ooo", 1, 0, false}, {"EoO", 5, 0, false},
+		{"OEo", math.MaxInt, 0, false},
 	} {
 		k := lastRecords{want: tt.want}
 		for _, c := range tt.records {

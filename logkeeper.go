@@ -35,6 +35,8 @@ type logKeeper struct {
 	elsewhere bool               // another process writes the file
 	made      bool               // there was no file
 	wrote     bool               // since progressed was called
+	news      []error            // noted, and not told yet
+	telling   bool               // a goroutine is telling them, and will tell what comes meanwhile
 }
 
 // maxLogBatch is how many bytes of lines go into the file at once.
@@ -60,13 +62,7 @@ func (w *logKeeper) run(ctx context.Context) {
 		}
 		w.close()
 		busy := errors.Is(err, errLogBusy)
-		w.mu.Lock()
-		w.elsewhere = busy
-		w.mu.Unlock()
-		if err != nil && !busy && err != errLogShrank {
-			w.note(err)
-		}
-		w.started()
+		w.tried(err, busy)
 		if isFinal(err) {
 			return
 		}
@@ -80,6 +76,17 @@ func (w *logKeeper) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// tried remembers how a try went.
+func (w *logKeeper) tried(err error, busy bool) {
+	w.mu.Lock()
+	defer w.unlock()
+	w.elsewhere = busy
+	if err != nil && !busy && err != errLogShrank {
+		w.noteLocked(err)
+	}
+	w.startedLocked()
 }
 
 // isFinal reports whether another try to write a log is of no use by itself.
@@ -151,7 +158,7 @@ func (w *logKeeper) follow(ctx context.Context) error {
 // reopen begins a new file where the old one was moved aside.
 func (w *logKeeper) reopen() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	err := w.flushLocked()
 	switch {
 	case err != nil:
@@ -211,7 +218,7 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 		if err != nil {
 			return w.broken(err)
 		}
-		if l.Time.Before(tail.since) {
+		if l.Time().Before(tail.since) {
 			continue
 		}
 		if n++; n < have {
@@ -272,7 +279,7 @@ func (w *logKeeper) have(ctx context.Context, tail logTail) (n int, last uint64,
 		if err != nil {
 			return 0, 0, classify(verbLogs, w.id, err)
 		}
-		if l.Time.Before(tail.since) {
+		if l.Time().Before(tail.since) {
 			continue
 		}
 		if sum := lineSum(&l); search.feed(sum) {
@@ -322,11 +329,11 @@ func (f *flushBefore) Read(b []byte) (int, error) {
 }
 
 // add puts a line into the batch.
-func (w *logKeeper) add(l *logline.Line) error {
+func (w *logKeeper) add(l *logline.Record) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	before := len(w.batch)
-	w.batch = logline.AppendCRI(w.batch, *l)
+	w.batch = logline.AppendRecord(w.batch, l)
 	if limit := w.batchLimit(); len(w.batch) > limit && before > 0 {
 		// The line goes into the next batch, and perhaps the next file.
 		line := w.batch[before:]
@@ -336,8 +343,8 @@ func (w *logKeeper) add(l *logline.Line) error {
 		}
 		w.batch = append(w.batch[:0], line...)
 	}
-	if l.Time.After(w.batchLast) {
-		w.batchLast = l.Time
+	if at := l.Time(); at.After(w.batchLast) {
+		w.batchLast = at
 	}
 	return nil
 }
@@ -351,7 +358,7 @@ func (w *logKeeper) batchLimit() int {
 
 func (w *logKeeper) flush() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	return w.flushLocked()
 }
 
@@ -380,7 +387,7 @@ func (e *logWriteError) Unwrap() error { return e.err }
 // note remembers why lines are missing, or that none are, and tells it once.
 func (w *logKeeper) note(err error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	w.noteLocked(err)
 }
 
@@ -391,11 +398,32 @@ func (w *logKeeper) noteLocked(err error) {
 	first := w.err == nil
 	var write *logWriteError
 	w.err, w.writeErr = err, errors.As(err, &write)
-	switch {
-	case err == nil:
+	if err == nil || first {
+		w.news = append(w.news, err)
+	}
+}
+
+// unlock releases mu after something may have been noted, and tells it. The
+// lock is not held meanwhile: who is told may call the Runtime, or be slow.
+func (w *logKeeper) unlock() {
+	if !w.telling {
+		w.telling = true
+		for len(w.news) > 0 {
+			err := w.news[0]
+			w.news = w.news[1:]
+			w.mu.Unlock()
+			w.tell(err)
+			w.mu.Lock()
+		}
+		w.telling = false
+	}
+	w.mu.Unlock()
+}
+
+// tell says why lines are missing, or that none are any more.
+func (w *logKeeper) tell(err error) {
+	if err == nil {
 		w.r.opts.logger.Info("log file is written again", slog.String("id", w.id))
-	case !first:
-		return
 	}
 	if f := w.r.opts.logFiles.OnError; f != nil {
 		if err != nil {
@@ -411,6 +439,10 @@ func (w *logKeeper) noteLocked(err error) {
 func (w *logKeeper) started() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.startedLocked()
+}
+
+func (w *logKeeper) startedLocked() {
 	select {
 	case <-w.begun:
 	default:

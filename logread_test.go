@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -437,6 +438,42 @@ func TestLogLinesPieces(t *testing.T) {
 		var field *dockpod.FieldError
 		if !errors.As(err, &field) || line != (dockpod.LogLine{}) {
 			t.Errorf("%+v, %v", line, err)
+		}
+	}
+}
+
+// As many lines and bytes as a number can say are all of them.
+func TestLogLimitsWithoutEnd(t *testing.T) {
+	engine := &fake.Docker{Root: t.TempDir()}
+	rt, id := aLog(t, engine, engine, dockpod.ContainerConfig{})
+	engine.WriteLog(id, fake.Stdout, "one")
+	engine.WriteLog(id, fake.Stdout, "two")
+	engine.Exit(id, 0)
+	for _, source := range []dockpod.LogSource{dockpod.LogSourceFile, dockpod.LogSourceAPI} {
+		for _, follow := range []bool{false, true} {
+			var got bytes.Buffer
+			opts := dockpod.LogOptions{Stdout: &got, Tail: math.MaxInt, LimitBytes: math.MaxInt64, Follow: follow, Source: source}
+			if err := rt.ContainerLogs(t.Context(), id, opts); err != nil || got.String() != "one\ntwo\n" {
+				t.Errorf("source %q, follow %t: %q, %v", source, follow, got.String(), err)
+			}
+			lines := 0
+			for _, err := range rt.LogLines(t.Context(), id, opts) {
+				if err != nil {
+					t.Error(err)
+				}
+				lines++
+			}
+			if lines != 2 {
+				t.Errorf("source %q, follow %t: %d lines", source, follow, lines)
+			}
+		}
+	}
+	for _, root := range []string{"", t.TempDir()} { // without a file, by the API
+		engine := &fake.Docker{Root: root}
+		rt, id := aLog(t, engine, engine, dockpod.ContainerConfig{})
+		engine.WriteLog(id, fake.Stdout, "one")
+		if got, err := rt.LogTail(t.Context(), id, math.MaxInt, math.MaxInt); err != nil || got != "one\n" {
+			t.Errorf("tail: %q, %v", got, err)
 		}
 	}
 }

@@ -20,9 +20,9 @@ const maxLinePiece = 16 << 10
 const podmanPiece = 8 << 10
 
 // logRecords reads the records of an engine's log stream with timestamps. A
-// line's text is valid until the next call. The error is io.EOF at the end.
+// line's text and stamp are valid until the next call. The error is io.EOF at the end.
 type logRecords interface {
-	next() (logline.Line, error)
+	next() (logline.Record, error)
 }
 
 // newLogRecords reads src, the raw stream of a terminal or frames. final says
@@ -38,20 +38,20 @@ func newLogRecords(src io.Reader, tty, final bool) logRecords {
 // a line with its newline or a piece of one without.
 type frameRecords struct {
 	src  *stdmux.Reader
-	line logline.Line // its text is what of the frame was not given yet
-	more bool         // the frame goes on in its next piece
-	head bool         // the time of the frame is not read yet
-	long []byte       // the text of a frame that comes in pieces
+	line logline.Record // its text is what of the frame was not given yet
+	more bool           // the frame goes on in its next piece
+	head bool           // the time of the frame is not read yet
+	long []byte         // the text of a frame that comes in pieces
 }
 
-func (d *frameRecords) next() (logline.Line, error) {
+func (d *frameRecords) next() (logline.Record, error) {
 	for {
 		if l, ok := d.cut(); ok {
 			return l, nil
 		}
 		f, err := d.src.Next()
 		if err != nil {
-			return logline.Line{}, err
+			return logline.Record{}, err
 		}
 		text := f.Data
 		switch {
@@ -66,8 +66,8 @@ func (d *frameRecords) next() (logline.Line, error) {
 		}
 		if d.head && (len(text) >= maxTimeText || !f.More) {
 			d.line.Stream, d.head = f.Stream, false
-			if d.line.Time, text, err = cutTime(text); err != nil {
-				return logline.Line{}, err
+			if d.line.Stamp, text, err = cutTime(d.line.Stamp[:0], text); err != nil {
+				return logline.Record{}, err
 			}
 		}
 		d.line.Text, d.more = text, f.More
@@ -76,10 +76,10 @@ func (d *frameRecords) next() (logline.Line, error) {
 
 // cut takes a line off what is left of the frame. Where it cuts does not
 // depend on the pieces in which the frame comes.
-func (d *frameRecords) cut() (logline.Line, bool) {
+func (d *frameRecords) cut() (logline.Record, bool) {
 	n, skip := cutLine(d.line.Text)
 	if d.head || len(d.line.Text) == 0 || skip == 0 && d.more && len(d.line.Text) <= maxLinePiece {
-		return logline.Line{}, false
+		return logline.Record{}, false
 	}
 	l := d.line
 	l.Text, l.Partial = d.line.Text[:n], skip == 0
@@ -102,17 +102,18 @@ func cutLine(text []byte) (n, skip int) {
 
 var errNoLogTime = errors.New("a record of the engine's log begins with no time")
 
-// cutTime takes the time off a record.
-func cutTime(b []byte) (time.Time, []byte, error) {
+// cutTime takes the time off a record, and appends it to dst as it stands in a
+// log file: in UTC, without the zeros at its end.
+func cutTime(dst, b []byte) (stamp, rest []byte, err error) {
 	n := bytes.IndexByte(b[:min(len(b), maxTimeText)], ' ')
 	if n < 0 {
-		return time.Time{}, nil, &classified{ErrBadAnswer, errNoLogTime.Error()}
+		return dst, nil, &classified{ErrBadAnswer, errNoLogTime.Error()}
 	}
 	at, err := time.Parse(time.RFC3339Nano, string(b[:n]))
 	if err != nil {
-		return time.Time{}, nil, &classified{ErrBadAnswer, fmt.Sprintf("%v: %q", errNoLogTime, b[:n])}
+		return dst, nil, &classified{ErrBadAnswer, fmt.Sprintf("%v: %q", errNoLogTime, b[:n])}
 	}
-	return at.UTC(), b[n+1:], nil
+	return at.UTC().AppendFormat(dst, time.RFC3339Nano), b[n+1:], nil
 }
 
 // maxTimeText is the longest time before a record, with its space:
@@ -124,12 +125,12 @@ const maxTimeText = 36
 type rawRecords struct {
 	src   *bufio.Reader
 	final bool
-	at    time.Time
+	stamp []byte // of the record, empty before the first
 	head  []byte // the last time as it was written, with its space
 	text  []byte
 }
 
-func (d *rawRecords) next() (logline.Line, error) {
+func (d *rawRecords) next() (logline.Record, error) {
 	d.text = d.text[:0]
 	// No more is read ahead than there is: a line may be shorter than a time.
 	for searching := true; ; {
@@ -140,7 +141,7 @@ func (d *rawRecords) next() (logline.Line, error) {
 		case err != nil:
 			// What is not whole will be there again: the engine may have been
 			// interrupted.
-			return logline.Line{}, err
+			return logline.Record{}, err
 		case b == '\n':
 			return d.line(false)
 		}
@@ -148,8 +149,8 @@ func (d *rawRecords) next() (logline.Line, error) {
 		switch {
 		case searching && b == ' ':
 			searching = false
-			if at, _, err := cutTime(d.text); err == nil {
-				d.at, d.head = at, append(d.head[:0], d.text...)
+			if stamp, _, err := cutTime(d.stamp[:0], d.text); err == nil {
+				d.stamp, d.head = stamp, append(d.head[:0], d.text...)
 				d.text = d.text[:0]
 			}
 		case searching && len(d.text) == maxTimeText:
@@ -164,9 +165,9 @@ func (d *rawRecords) next() (logline.Line, error) {
 	}
 }
 
-func (d *rawRecords) line(partial bool) (logline.Line, error) {
-	if d.at.IsZero() {
-		return logline.Line{}, &classified{ErrBadAnswer, errNoLogTime.Error()}
+func (d *rawRecords) line(partial bool) (logline.Record, error) {
+	if len(d.stamp) == 0 {
+		return logline.Record{}, &classified{ErrBadAnswer, errNoLogTime.Error()}
 	}
-	return logline.Line{Time: d.at, Stream: logline.Stdout, Partial: partial, Text: d.text}, nil
+	return logline.Record{Stamp: d.stamp, Stream: logline.Stdout, Partial: partial, Text: d.text}, nil
 }

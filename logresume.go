@@ -30,11 +30,11 @@ const (
 var logSeed = maphash.MakeSeed()
 
 // lineSum tells lines apart in eight bytes each.
-func lineSum(l *logline.Line) uint64 {
+func lineSum(l *logline.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(logSeed)
 	var head [10]byte
-	binary.LittleEndian.PutUint64(head[:], uint64(l.Time.UnixNano()))
+	binary.LittleEndian.PutUint64(head[:], uint64(l.Time().UnixNano()))
 	head[8] = byte(l.Stream)
 	if l.Partial {
 		head[9] = 1
@@ -67,23 +67,24 @@ type scannedLine struct {
 }
 
 // add takes a line and reports whether it wants the one before.
-func (s *tailScan) add(l *logline.Line, size int) bool {
+func (s *tailScan) add(l *logline.Record, size int) bool {
+	at := l.Time()
 	if s.since.IsZero() {
-		s.since = sinceFor(l.Time)
+		s.since = sinceFor(at)
 	}
 	if !s.seen[l.Stream] {
 		s.seen[l.Stream] = true
 		// The pieces still to come of a line that is not finished have the
 		// time of its first one.
-		if at := sinceFor(l.Time); l.Partial && at.Before(s.since) {
-			s.since, s.over = at, false
+		if since := sinceFor(at); l.Partial && since.Before(s.since) {
+			s.since, s.over = since, false
 		}
 	}
-	if s.bytes += size; l.Time.Before(s.since.Add(-logSlack)) {
+	if s.bytes += size; at.Before(s.since.Add(-logSlack)) {
 		s.over = true
 	}
 	if len(s.lines) < maxTailLines {
-		s.lines = append(s.lines, scannedLine{l.Time, lineSum(l)})
+		s.lines = append(s.lines, scannedLine{at, lineSum(l)})
 	} else {
 		s.over = true
 	}

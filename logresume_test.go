@@ -22,12 +22,14 @@ import (
 
 var logEpoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func fullLine(at time.Time, text string) logline.Line {
-	return logline.Line{Time: at, Stream: logline.Stdout, Text: []byte(text)}
+func fullLine(at time.Time, text string) logline.Record {
+	return logline.Record{Stamp: stampOf(at), Stream: logline.Stdout, Text: []byte(text)}
 }
 
+func stampOf(at time.Time) []byte { return at.AppendFormat(nil, time.RFC3339Nano) }
+
 // tailOf is the tail of a file with these lines.
-func tailOf(lines []logline.Line) logTail {
+func tailOf(lines []logline.Record) logTail {
 	var scan tailScan
 	for _, l := range slices.Backward(lines) {
 		if !scan.add(&l, 50) {
@@ -38,10 +40,10 @@ func tailOf(lines []logline.Line) logTail {
 }
 
 // haveOf searches a tail among an engine's records.
-func haveOf(tail logTail, records []logline.Line) int {
+func haveOf(tail logTail, records []logline.Record) int {
 	search := newTailSearch(tail.sums)
 	for _, l := range records {
-		if !l.Time.Before(tail.since) && search.feed(lineSum(&l)) {
+		if !l.Time().Before(tail.since) && search.feed(lineSum(&l)) {
 			break
 		}
 	}
@@ -49,9 +51,9 @@ func haveOf(tail logTail, records []logline.Line) int {
 }
 
 // since filters records as the engine does.
-func since(records []logline.Line, at time.Time) (later []logline.Line) {
+func since(records []logline.Record, at time.Time) (later []logline.Record) {
 	for _, l := range records {
-		if !l.Time.Before(at) {
+		if !l.Time().Before(at) {
 			later = append(later, l)
 		}
 	}
@@ -65,9 +67,9 @@ func TestResumeAtAnyLine(t *testing.T) {
 	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		coarse := seed%2 == 1
-		var log []logline.Line
+		var log []logline.Record
 		at := logEpoch
-		open := map[logline.Stream]time.Time{}
+		open := map[logline.Stream][]byte{}
 		for range 200 {
 			at = at.Add(time.Duration(random.Int64N(int64(60 * time.Millisecond))))
 			l := fullLine(at.Add(-time.Duration(random.Int64N(int64(5*time.Millisecond)))), "tick")
@@ -79,15 +81,15 @@ func TestResumeAtAnyLine(t *testing.T) {
 			}
 			// The pieces of a long line have the time of the first.
 			if first, ok := open[l.Stream]; ok {
-				l.Time = first
+				l.Stamp = first
 			}
 			if l.Partial = random.IntN(4) == 0; !l.Partial {
 				delete(open, l.Stream)
 			} else if _, ok := open[l.Stream]; !ok {
-				open[l.Stream] = l.Time
+				open[l.Stream] = l.Stamp
 			}
 			if coarse {
-				l.Time = l.Time.Truncate(time.Second)
+				l.Stamp = stampOf(l.Time().Truncate(time.Second))
 			}
 			log = append(log, l)
 		}
@@ -95,7 +97,7 @@ func TestResumeAtAnyLine(t *testing.T) {
 			n := 1 + random.IntN(len(log))
 			tail := tailOf(log[:n])
 			got := since(log, tail.since)[haveOf(tail, log):]
-			same := func(a, b logline.Line) bool { return lineSum(&a) == lineSum(&b) }
+			same := func(a, b logline.Record) bool { return lineSum(&a) == lineSum(&b) }
 			if !slices.EqualFunc(log[n:], got, same) {
 				t.Fatalf("seed %d: after %d lines mismatch (-want +got):\n%s", seed, n, cmp.Diff(log[n:], got))
 			}
@@ -106,7 +108,7 @@ func TestResumeAtAnyLine(t *testing.T) {
 // The head of the file may be gone by rotation, and the head of the engine's
 // log too.
 func TestResumeWithoutHeads(t *testing.T) {
-	var log []logline.Line
+	var log []logline.Record
 	for i := range 100 {
 		log = append(log, fullLine(logEpoch.Add(time.Duration(i)*10*time.Millisecond), fmt.Sprint("line ", i)))
 	}
@@ -137,7 +139,7 @@ func TestResumeWithoutHeads(t *testing.T) {
 
 // A tail of a great many lines is searched for as far as it is kept.
 func TestResumeBounded(t *testing.T) {
-	log := make([]logline.Line, 2*maxTailLines)
+	log := make([]logline.Record, 2*maxTailLines)
 	for i := range log {
 		log[i] = fullLine(logEpoch.Add(time.Duration(i)), fmt.Sprint(i))
 	}
@@ -168,7 +170,7 @@ func allRecords(r logRecords) (lines []string, err error) {
 		if err != nil {
 			return lines, err
 		}
-		lines = append(lines, strings.TrimSuffix(string(logline.AppendCRI(nil, l)), "\n"))
+		lines = append(lines, strings.TrimSuffix(string(logline.AppendRecord(nil, &l)), "\n"))
 	}
 }
 
@@ -186,6 +188,7 @@ func TestLogRecords(t *testing.T) {
 	}{
 		{"frames", false, false, string(recordFrame(1, at+"a b\n")) + string(recordFrame(2, at+"\n")) + string(recordFrame(1, at+"rest")),
 			[]string{out + "F a b", strings.Replace(out, "stdout", "stderr", 1) + "F ", out + "P rest"}, nil},
+		{"a time of another zone", false, false, string(recordFrame(1, "2026-01-02T04:04:05.120000000+01:00 a\n")), []string{"2026-01-02T03:04:05.12Z stdout F a"}, nil},
 		{"a long line in pieces", false, false, string(recordFrame(1, at+x)) + string(recordFrame(1, at+x)) + string(recordFrame(1, at+"z\n")),
 			[]string{out + "P " + x, out + "P " + x, out + "F z"}, nil},
 		{"a long line in one frame", false, false, string(recordFrame(1, at+x+x+x+x+"z\n")),
@@ -293,7 +296,8 @@ func TestLogStoreRotates(t *testing.T) {
 	s := storeIn(dir)
 	openStore(t, s)
 	line := func(i int) []byte {
-		return logline.AppendCRI(nil, fullLine(logEpoch, fmt.Sprintf("line %040d", i))) // of one time
+		l := fullLine(logEpoch, fmt.Sprintf("line %040d", i)) // of one time
+		return logline.AppendRecord(nil, &l)
 	}
 	for _, name := range []string{"0.log.bak", "0.log.20060102-150405.gz", "1.log", "0.log.20060102-150405.0000000001"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o600); err != nil {
@@ -370,6 +374,7 @@ func TestRepairEnd(t *testing.T) {
 		{"torn first line", line[:12], ""},
 		{"zeros of a crashed machine", line + strings.Repeat("\x00", 5000), line},
 		{"zeros and a newline", line + "\x00\x00\n", line},
+		{"a record that lost its time", line + "0001-01-01T00:00:00Z stdout F x\n", line + "0001-01-01T00:00:00Z stdout F x\n"},
 		{"empty", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -392,7 +397,8 @@ func TestRepairEnd(t *testing.T) {
 func TestLogStoreRemovesItsOwn(t *testing.T) {
 	l := life{created: logEpoch, finished: logEpoch.Add(time.Hour)}
 	at := func(d time.Duration) string {
-		return string(logline.AppendCRI(nil, fullLine(logEpoch.Add(d), "x")))
+		l := fullLine(logEpoch.Add(d), "x")
+		return string(logline.AppendRecord(nil, &l))
 	}
 	for _, c := range []struct {
 		name, text string

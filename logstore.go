@@ -10,11 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/dockpod/dockpod/internal/logfile"
 	"github.com/dockpod/dockpod/internal/logline"
 )
 
@@ -29,17 +29,9 @@ var (
 )
 
 const (
-	logFileMode   = 0o640
-	maxLogHead    = 4 << 10 // enough to see whether a file's first line is one of a log
-	maxLogLine    = 1 << 20 // of a file that somebody else's runtime wrote
-	rotatedLayout = "20060102-150405.000000000"
-)
-
-// Rotated files are called as the kubelet calls them, with more digits. Those
-// of the kubelet itself are read, until it compresses them, and never removed.
-var (
-	rotatedByUs      = regexp.MustCompile(`^[0-9]{8}-[0-9]{6}\.[0-9]{9}$`)
-	rotatedByKubelet = regexp.MustCompile(`^[0-9]{8}-[0-9]{6}$`)
+	logFileMode = 0o640
+	maxLogHead  = 4 << 10 // enough to see whether a file's first line is one of a log
+	maxLogLine  = 1 << 20 // of a file that somebody else's runtime wrote
 )
 
 // logStore is a container's log file, and those it was rotated to. It is not
@@ -223,8 +215,8 @@ func checkLogHead(f *os.File) error {
 // been cut off by a crash.
 func isLogHead(head []byte) bool {
 	line, _, whole := bytes.Cut(head, []byte{'\n'})
-	var l logline.Line
-	if logline.ParseCRI(line, &l) == nil {
+	var l logline.Record
+	if logline.ParseRecord(line, &l) == nil {
 		return true
 	}
 	const sample = "2006-01-02T15:04:05.000000000Z stdout F "
@@ -249,9 +241,9 @@ func repairEnd(f *os.File) (size int64, last time.Time, err error) {
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		var l logline.Line
-		if line[len(line)-1] == '\n' && logline.ParseCRI(line, &l) == nil {
-			last = l.Time
+		var l logline.Record
+		if line[len(line)-1] == '\n' && logline.ParseRecord(line, &l) == nil {
+			last = l.Time()
 			break
 		}
 		size -= int64(len(line))
@@ -314,17 +306,17 @@ func (s *logStore) rotate() error {
 func (s *logStore) stamp(root *os.Root) string {
 	at := s.last.UTC()
 	for _, o := range s.siblings(root) {
-		if newest, err := time.Parse(rotatedLayout, o.stamp); err == nil && !at.After(newest) {
+		if newest, err := time.Parse(logfile.RotatedLayout, o.name.Time); err == nil && !at.After(newest) {
 			at = newest.Add(1)
 		}
 	}
-	return at.Format(rotatedLayout)
+	return at.Format(logfile.RotatedLayout)
 }
 
 // prune removes the oldest of our rotated files. That it could not is no
 // error of the log: the next rotation tries again.
 func (s *logStore) prune(root *os.Root) {
-	ours := slices.DeleteFunc(s.siblings(root), func(o sibling) bool { return !o.ours })
+	ours := slices.DeleteFunc(s.siblings(root), func(o sibling) bool { return !o.name.Ours() })
 	for _, o := range ours[min(len(ours), max(s.maxFiles-1, 1)):] {
 		removeLog(root, o.rel)
 	}
@@ -395,12 +387,13 @@ func (s *logStore) moved() bool {
 
 // sibling is a file that a log was rotated to.
 type sibling struct {
-	rel, stamp string
-	ours       bool
-	modified   time.Time
+	rel      string
+	name     logfile.Rotated
+	modified time.Time
 }
 
-// siblings lists the rotated files that can be read, the newest first.
+// siblings lists the rotated files that can be read, the newest first. Those
+// of the kubelet are, until it compresses them; they are never removed.
 func (s *logStore) siblings(root *os.Root) []sibling {
 	entries, err := fs.ReadDir(root.FS(), path.Dir(s.rel))
 	if err != nil {
@@ -408,22 +401,25 @@ func (s *logStore) siblings(root *os.Root) []sibling {
 	}
 	var list []sibling
 	for _, e := range entries {
-		stamp, ok := strings.CutPrefix(e.Name(), path.Base(s.rel)+".")
-		ours := rotatedByUs.MatchString(stamp)
-		if !ok || !e.Type().IsRegular() || !ours && !rotatedByKubelet.MatchString(stamp) {
+		rest, ok := strings.CutPrefix(e.Name(), path.Base(s.rel))
+		if !ok || !e.Type().IsRegular() {
+			continue
+		}
+		name, ok := logfile.ParseRotated(rest)
+		if !ok || name.Time == "" || name.Gzip {
 			continue
 		}
 		info, err := e.Info()
 		if err != nil {
 			continue
 		}
-		list = append(list, sibling{path.Join(path.Dir(s.rel), e.Name()), stamp, ours, info.ModTime()})
+		list = append(list, sibling{path.Join(path.Dir(s.rel), e.Name()), name, info.ModTime()})
 	}
 	slices.SortFunc(list, func(a, b sibling) int {
-		if a.ours && b.ours {
-			return strings.Compare(b.stamp, a.stamp)
+		if a.name.Ours() && b.name.Ours() {
+			return strings.Compare(b.name.Time, a.name.Time)
 		}
-		return cmp.Or(b.modified.Compare(a.modified), strings.Compare(b.stamp, a.stamp)) // the kubelet's clock has a zone
+		return cmp.Or(b.modified.Compare(a.modified), strings.Compare(b.name.Time, a.name.Time)) // the kubelet's clock has a zone
 	})
 	return list
 }
@@ -472,8 +468,8 @@ func scanBack(scan *tailScan, f io.ReaderAt, size int64) (more bool, err error) 
 		if err != nil {
 			return false, err
 		}
-		var l logline.Line
-		if logline.ParseCRI(line, &l) != nil {
+		var l logline.Record
+		if logline.ParseRecord(line, &l) != nil {
 			continue
 		}
 		if !scan.add(&l, len(line)) {
@@ -561,7 +557,7 @@ func (s *logStore) remove(l life) error {
 		}
 	}
 	for _, o := range s.siblings(root) {
-		if o.ours {
+		if o.name.Ours() {
 			remove(o.rel)
 		}
 	}
@@ -605,9 +601,9 @@ func removeOurs(root *os.Root, rel string, l life) error {
 			if err != nil {
 				break
 			}
-			var parsed logline.Line
-			if logline.ParseCRI(line, &parsed) == nil {
-				at = parsed.Time
+			var parsed logline.Record
+			if logline.ParseRecord(line, &parsed) == nil {
+				at = parsed.Time()
 				break
 			}
 		}

@@ -28,8 +28,11 @@ type LogFileOptions struct {
 	// OnError, if not nil, is called when the log of a container with this ID
 	// cannot be written, with an [*Error] that is [ErrLogFile], and once more
 	// with nil when it is written again. Until then the writer keeps trying.
-	// It is called by the goroutine that writes, and must not call the
-	// Runtime. The default logs it.
+	// It may be called by several goroutines at once, but for one container
+	// in order, one call after the other. It may call the Runtime and must not
+	// block: that log is not written meanwhile. So it must not remove the
+	// container or close the Runtime, which wait for the writer. The default
+	// logs it.
 	OnError func(id string, err error)
 }
 

@@ -248,8 +248,8 @@ func readLogFiles(t *testing.T, path string) (stdout, stderr []string, files int
 		}
 		files++
 		for raw := range strings.Lines(string(text)) {
-			var l logline.Line
-			if err := logline.ParseCRI([]byte(raw), &l); err != nil || l.Partial {
+			var l logline.Record
+			if err := logline.ParseRecord([]byte(raw), &l); err != nil || l.Partial {
 				t.Fatalf("%s: line %q: %v", name, raw, err)
 			}
 			if l.Stream == logline.Stderr {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -39,13 +40,18 @@ type logWorld struct {
 func (w *logWorld) path() string { return filepath.Join(w.dir, "app", "0.log") }
 
 // newLogWorld creates a container and starts nothing. engine, if not nil,
-// stands between the Runtime and the fake.
+// stands between the Runtime and the fake. OnError is called before it counts
+// as told.
 func newLogWorld(t *testing.T, o dockpod.LogFileOptions, engine func(*fake.Docker) dockpod.DockerInterface, opts ...dockpod.Option) *logWorld {
 	t.Helper()
 	w := &logWorld{docker: &fake.Docker{}, dir: t.TempDir()}
 	t.Cleanup(func() { w.docker.Close() })
 	w.docker.AddImage("app:1")
+	told := o.OnError
 	o.OnError = func(id string, err error) {
+		if told != nil {
+			told(id, err)
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.errors = append(w.errors, err)
@@ -295,6 +301,62 @@ func TestLogFileSurvivesAnEngineThatIsAway(t *testing.T) {
 	}
 }
 
+// Who is told of a log's failure may call the Runtime, and holds up nobody
+// else while it is slow; what happens meanwhile is told after it, in order.
+func TestLogFileErrorIsToldUnlocked(t *testing.T) {
+	var (
+		refuse     atomic.Bool
+		w          *logWorld
+		begun, end = make(chan struct{}), make(chan struct{})
+		status     dockpod.ContainerStatus
+		failed     []error
+	)
+	told := func(id string, err error) {
+		if err == nil {
+			return
+		}
+		st, statusErr := w.rt.ContainerStatus(t.Context(), id)
+		_, reconcileErr := w.rt.ReconcileLogLinks(t.Context())
+		status, failed = st, []error{statusErr, reconcileErr}
+		close(begun)
+		<-end
+	}
+	w = newLogWorld(t, dockpod.LogFileOptions{OnError: told}, func(d *fake.Docker) dockpod.DockerInterface {
+		d.Before = func(_ context.Context, op fake.Op, _ string) error {
+			if op == fake.OpContainerLogs && refuse.Load() {
+				return fake.Internal("the engine is restarting")
+			}
+			return nil
+		}
+		return d
+	})
+	refuse.Store(true)
+	if err := w.rt.StartContainer(t.Context(), w.id); !errors.Is(err, dockpod.ErrLogFile) {
+		t.Errorf("start: %v", err)
+	}
+	<-begun
+	w.write(1, 3)
+	if err := w.rt.StopContainer(t.Context(), w.id, time.Second); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if told := w.told(); len(told) > 0 {
+		t.Errorf("told %v before the callback has ended", told)
+	}
+	refuse.Store(false)
+	close(end)
+	w.until(t, "two calls", func() bool { return len(w.told()) == 2 })
+	if told := w.told(); !errors.Is(told[0], dockpod.ErrLogFile) || told[1] != nil {
+		t.Errorf("told %v", told)
+	}
+	if failed[0] != nil || len(status.Problems) != 1 {
+		t.Errorf("status: problems %v, %v", status.Problems, failed[0])
+	}
+	if failed[1] != nil {
+		t.Errorf("reconcile: %v", failed[1])
+	}
+	w.expect(t, 3)
+}
+
 // What the engine has dropped is lost, and nothing else.
 func TestLogFileOfAnEngineThatDropsLines(t *testing.T) {
 	w := newLogWorld(t, dockpod.LogFileOptions{}, nil)
@@ -507,8 +569,8 @@ func TestLogFileOfALongLine(t *testing.T) {
 	}
 	whole, pieces := 0, 0
 	for raw := range bytes.Lines(text) {
-		var l logline.Line
-		if err := logline.ParseCRI(raw, &l); err != nil {
+		var l logline.Record
+		if err := logline.ParseRecord(raw, &l); err != nil {
 			t.Fatal(err)
 		}
 		whole += len(l.Text)

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -102,9 +103,32 @@ func openFile(path string) (*generation, error) {
 	return g, nil
 }
 
-// rotated recognises what comes after the name of a log in the name of an
-// older one: the engine's number, or the time that the kubelet or dockpod itself writes.
-var rotated = regexp.MustCompile(`^\.(?:([0-9]{1,6})|([0-9]{8}-[0-9]{6}(?:\.[0-9]{9})?))(\.gz)?$`)
+// RotatedLayout is the time in the name of a file that dockpod rotated, in
+// UTC. The kubelet's ends at the second, and is in its own zone.
+const RotatedLayout = "20060102-150405.000000000"
+
+// Rotated is what comes after the name of a log in the name of an older file
+// of it.
+type Rotated struct {
+	Number int    // the engine's, if Time is empty
+	Time   string // as the kubelet or dockpod wrote it
+	Gzip   bool   // it is compressed
+}
+
+// Ours reports whether dockpod gave the name.
+func (r Rotated) Ours() bool { return len(r.Time) == len(RotatedLayout) && !r.Gzip }
+
+var rotatedName = regexp.MustCompile(`^\.(?:([0-9]{1,6})|([0-9]{8}-[0-9]{6}(?:\.[0-9]{9})?))(\.gz)?$`)
+
+// ParseRotated reads the rest of a file's name, after the log's own.
+func ParseRotated(rest string) (r Rotated, ok bool) {
+	m := rotatedName.FindStringSubmatch(rest)
+	if m == nil {
+		return Rotated{}, false
+	}
+	n, _ := strconv.Atoi(m[1]) // digits, or none
+	return Rotated{n, m[2], m[3] != ""}, true
+}
 
 // older lists the names of the older files beside path, the newest first.
 func older(path string) ([]string, error) {
@@ -119,9 +143,8 @@ func older(path string) ([]string, error) {
 		return nil, err
 	}
 	type sibling struct {
-		name, time string
-		number     int
-		gz         bool
+		Rotated
+		name string
 	}
 	var found []sibling
 	for _, name := range names {
@@ -129,21 +152,18 @@ func older(path string) ([]string, error) {
 		if !ok {
 			continue
 		}
-		if m := rotated.FindStringSubmatch(rest); m != nil {
-			n, _ := strconv.Atoi(m[1])
-			found = append(found, sibling{dir + name, m[2], n, m[3] != ""})
+		if r, ok := ParseRotated(rest); ok {
+			found = append(found, sibling{r, dir + name})
 		}
 	}
 	slices.SortFunc(found, func(a, b sibling) int {
-		if c := a.number - b.number; c != 0 {
-			return c
-		}
-		if c := strings.Compare(b.time, a.time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.name, b.name) // what is just being compressed after its source
+		return cmp.Or(
+			a.Number-b.Number,
+			strings.Compare(b.Time, a.Time),
+			strings.Compare(a.name, b.name), // what is just being compressed after its source
+		)
 	})
-	found = slices.CompactFunc(found, func(a, b sibling) bool { return a.number == b.number && a.time == b.time })
+	found = slices.CompactFunc(found, func(a, b sibling) bool { return a.Number == b.Number && a.Time == b.Time })
 	list := make([]string, len(found))
 	for i, s := range found {
 		list[i] = s.name

@@ -376,3 +376,27 @@ func TestReaderPlaces(t *testing.T) {
 		}
 	}
 }
+
+func TestParseRotated(t *testing.T) {
+	for rest, want := range map[string]Rotated{
+		".1":                            {Number: 1},
+		".12.gz":                        {Number: 12, Gzip: true},
+		".20060102-150405":              {Time: "20060102-150405"},
+		".20060102-150405.gz":           {Time: "20060102-150405", Gzip: true},
+		".20060102-150405.000000007":    {Time: "20060102-150405.000000007"},
+		".20060102-150405.000000007.gz": {Time: "20060102-150405.000000007", Gzip: true},
+	} {
+		got, ok := ParseRotated(rest)
+		if !ok || got != want {
+			t.Errorf("%q: %+v, %t; want %+v", rest, got, ok, want)
+		}
+		if got.Ours() != (rest == ".20060102-150405.000000007") {
+			t.Errorf("%q: ours %t", rest, got.Ours())
+		}
+	}
+	for _, rest := range []string{"", ".", "1", ".x", ".1.bz2", ".1234567", ".20060102", ".20060102-150405.0000000001", ".20060102-150405.tmp"} {
+		if got, ok := ParseRotated(rest); ok {
+			t.Errorf("%q is read as %+v", rest, got)
+		}
+	}
+}

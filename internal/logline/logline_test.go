@@ -8,16 +8,19 @@ import (
 )
 
 func TestCRIRoundTrip(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 60, time.UTC)
-	for _, want := range []Line{
-		{Time: at, Stream: Stdout, Text: []byte("hello")},
-		{Time: at, Stream: Stderr, Partial: true, Text: []byte("a b  c ")},
-		{Time: at, Stream: Stdout, Text: []byte{}},
+	at := []byte("2026-01-02T03:04:05.00000006Z")
+	for _, want := range []Record{
+		{Stamp: at, Stream: Stdout, Text: []byte("hello")},
+		{Stamp: at, Stream: Stderr, Partial: true, Text: []byte("a b  c ")},
+		{Stamp: at, Stream: Stdout, Text: []byte{}},
 	} {
-		line := AppendCRI(nil, want)
-		var got Line
-		if err := ParseCRI(line, &got); err != nil {
+		line := AppendRecord(nil, &want)
+		var got Record
+		if err := ParseRecord(line, &got); err != nil {
 			t.Errorf("%q: %v", line, err)
+		}
+		if got.Time() != time.Date(2026, 1, 2, 3, 4, 5, 60, time.UTC) {
+			t.Errorf("%q: time %v", line, got.Time())
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q mismatch (-want +got):\n%s", line, diff)
@@ -25,14 +28,14 @@ func TestCRIRoundTrip(t *testing.T) {
 	}
 }
 
-func TestParseCRIRefuses(t *testing.T) {
+func TestParseRecordRefuses(t *testing.T) {
 	for _, line := range []string{
 		"", "\n", "x", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z stdout", "2026-01-02T03:04:05Z stdin F x",
-		"2026-01-02T03:04:05Z stdout Q x", "yesterday stdout F x", `{"log":"x\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}`,
+		"2026-01-02T03:04:05Z stdout Q x", "yesterday stdout F x", "2026-13-02T03:04:05Z stdout F x", `{"log":"x\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}`,
 	} {
-		var l Line
-		if err := ParseCRI([]byte(line), &l); err == nil {
-			t.Errorf("%q is read as %+v", line, l)
+		var r Record
+		if err := ParseRecord([]byte(line), &r); err == nil {
+			t.Errorf("%q is read as %+v", line, r)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Record is a [Line] whose time was not read yet: most readers don't ask for
-// it, and it is the dearest part.
+// Record is one record of a log. Its time is read when it is asked for: most
+// readers don't, and it is the dearest part.
 type Record struct {
 	Stream  Stream
 	Partial bool   // the line goes on in the next record of its stream
@@ -271,7 +271,23 @@ func hex4(s []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// parseCRI is ParseCRI that leaves the time alone.
+var errCRI = errors.New("not a line of CRI's log format")
+
+// ParseRecord reads a line in CRI's format, with or without its newline, into
+// r, whose text is a part of line. Of several tags, which the format joins by
+// colons, the first tells whether the line is partial. A line whose time
+// cannot be read is refused.
+func ParseRecord(line []byte, r *Record) error {
+	if err := parseCRI(bytes.TrimSuffix(line, []byte{'\n'}), r); err != nil {
+		return err
+	}
+	if _, err := time.Parse(time.RFC3339Nano, string(r.Stamp)); err != nil {
+		return errCRI // the year 1 is a time, too: that of a record that lost its own
+	}
+	return nil
+}
+
+// parseCRI is ParseRecord that leaves the time alone.
 func parseCRI(line []byte, r *Record) error {
 	i := bytes.IndexByte(line, ' ')
 	if i < len("2006-01-02T15:04:05Z") || line[4] != '-' || line[10] != 'T' {
@@ -417,7 +433,9 @@ func appendQuoted(dst, s []byte) []byte {
 	return append(dst, s[start:]...)
 }
 
-// AppendRecord appends a record as a line in CRI's format, with its newline.
+// AppendRecord appends a record as a line in CRI's format, with its newline:
+//
+//	2006-01-02T15:04:05.999999999Z stdout F text
 func AppendRecord(dst []byte, r *Record) []byte {
 	dst = append(dst, r.Stamp...)
 	dst = append(dst, ' ')
