@@ -54,8 +54,8 @@ var logFileCases = []testCase{
 		st := w.finished(t, id)
 		for _, l := range w.logLines(t, "0.log") {
 			// Podman's times are whole seconds.
-			if l.Time.Before(st.CreatedAt.Add(-2*time.Second)) || l.Time.After(time.Now().Add(2*time.Second)) {
-				t.Errorf("time %v; the container was created at %v", l.Time, st.CreatedAt)
+			if at := l.Time(); at.Before(st.CreatedAt.Add(-2*time.Second)) || at.After(time.Now().Add(2*time.Second)) {
+				t.Errorf("time %v; the container was created at %v", at, st.CreatedAt)
 			}
 		}
 	}},
@@ -349,14 +349,14 @@ func (w *world) writing(t *testing.T, o dockpod.LogFileOptions) {
 }
 
 // logLines reads a log file.
-func (w *world) logLines(t *testing.T, rel string) []logline.Line {
+func (w *world) logLines(t *testing.T, rel string) []logline.Record {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.logs, rel))
 	must(t, err)
-	all := []logline.Line{}
+	all := []logline.Record{}
 	for raw := range strings.Lines(string(text)) {
-		var l logline.Line
-		if err := logline.ParseCRI([]byte(raw), &l); err != nil || !strings.HasSuffix(raw, "\n") {
+		var l logline.Record
+		if err := logline.ParseRecord([]byte(raw), &l); err != nil || !strings.HasSuffix(raw, "\n") {
 			t.Fatalf("%s has the line %q: %v", rel, raw, err)
 		}
 		all = append(all, l)

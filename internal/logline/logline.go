@@ -2,8 +2,6 @@
 // that stand on a node: the engine's json-file and CRI's text.
 package logline
 
-import "time"
-
 // Stream is one of a process's two outputs.
 type Stream uint8
 
@@ -19,22 +17,4 @@ func (s Stream) String() string {
 		return "stderr"
 	}
 	return "stdout"
-}
-
-// Line is a [Record] whose time was read.
-type Line struct {
-	Time    time.Time
-	Stream  Stream
-	Partial bool
-	Text    []byte
-}
-
-// ParseCRI is [ParseRecord] for a Line.
-func ParseCRI(line []byte, l *Line) error {
-	var r Record
-	if err := ParseRecord(line, &r); err != nil {
-		return err
-	}
-	*l = Line{r.Time(), r.Stream, r.Partial, r.Text}
-	return nil
 }
