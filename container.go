@@ -647,7 +647,7 @@ func (r *Runtime) containerRequest(ctx context.Context, sandboxID string, c Cont
 	}
 	sc := &c.SecurityContext
 	sc.Seccomp = seccompOf(*sc, r.opts.seccomp)
-	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
+	if err := r.confine(ctx, *sc, c.Resources, &site); err != nil {
 		return createRequest{}, err
 	}
 	if sandboxID != "" {

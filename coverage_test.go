@@ -109,8 +109,10 @@ var coverageRefusals = map[string][]func(*setting){
 	"SecurityProfile.LocalhostRef": {func(x *setting) {
 		x.c.SecurityContext.Seccomp, x.site.seccomp = &SecurityProfile{Type: ProfileLocalhost, LocalhostRef: "profile.json"}, ""
 	}},
-	"NamespaceOptions.TargetID": {func(x *setting) { x.s.Namespaces.TargetID = workloadID }},
-	"UserNamespace.Mode":        {func(x *setting) { x.s.Namespaces.User = &UserNamespace{Mode: NamespacePod} }},
+	"SecurityContext.MaskedPaths":   {func(x *setting) { x.c.SecurityContext.MaskedPaths, x.site.podman = []string{"/a"}, true }},
+	"SecurityContext.ReadonlyPaths": {func(x *setting) { x.c.SecurityContext.ReadonlyPaths, x.site.podman = []string{}, true }},
+	"NamespaceOptions.TargetID":     {func(x *setting) { x.s.Namespaces.TargetID = workloadID }},
+	"UserNamespace.Mode":            {func(x *setting) { x.s.Namespaces.User = &UserNamespace{Mode: NamespacePod} }},
 	"UserNamespace.UIDs": {func(x *setting) {
 		x.s.Namespaces.User = &UserNamespace{Mode: NamespaceNode, UIDs: []IDMapping{{1, 2, 3}}}
 	}},

@@ -56,6 +56,7 @@ type createSite struct {
 	sandboxID  string // of a container; empty: none
 	privileged bool   // the sandbox of a container may hold privileged ones
 	seccomp    string // content of the Localhost profile
+	podman     bool   // the engine is Podman; found out only where that makes a difference
 	network    string // of a sandbox: the engine's network
 	oomScore   *int   // of a sandbox
 }
@@ -418,7 +419,7 @@ func checkInPlace(v *validator, c ContainerConfig, p place, site createSite) {
 	if p.namespaces.PID == NamespaceTarget && site.sandboxID == "" {
 		v.bad("SecurityContext.Namespaces.PID", "%q: a container without a sandbox is of no pod", NamespaceTarget)
 	}
-	site.loaded(v, c.SecurityContext.Seccomp)
+	gateSecurity(v, c.SecurityContext, site)
 	if c.ShmSize > 0 && (p.namespaces.IPC == NamespaceNode || site.sandboxID != "") {
 		v.bad("ShmSize", "/dev/shm is the pod's, or the node's: SandboxConfig.ShmSize sets the pod's")
 	}
@@ -467,7 +468,7 @@ func containerHost(c ContainerConfig, s SandboxConfig, p place, site createSite)
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		Runtime:       s.RuntimeHandler,
 		LogConfig:     container.LogConfig{Type: c.LogConfig.Driver, Config: maps.Clone(c.LogConfig.Options)},
-		Resources:     engineResources(c.Resources),
+		Resources:     site.resources(c.Resources),
 		OomScoreAdj:   c.Resources.OOMScoreAdj,
 		Init:          cloned(c.Init),
 		ShmSize:       c.ShmSize,
@@ -519,7 +520,7 @@ func buildSandbox(s SandboxConfig, image string, site createSite) (createRequest
 	v := &validator{}
 	gateResources(v, "Resources", s.Resources, site)
 	parent := v.cgroupParent("CgroupParent", site.cgroupDriver, s.CgroupParent)
-	site.loaded(v, s.SecurityContext.Seccomp)
+	gateSecurity(v, SecurityContext{Seccomp: s.SecurityContext.Seccomp}, site)
 	if err := v.err(); err != nil {
 		return createRequest{}, err
 	}
@@ -576,7 +577,7 @@ func sandboxHost(s SandboxConfig, cgroupParent string, site createSite) *contain
 	h := &container.HostConfig{
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		Runtime:        s.RuntimeHandler,
-		Resources:      engineResources(s.Resources),
+		Resources:      site.resources(s.Resources),
 		OomScoreAdj:    s.Resources.OOMScoreAdj,
 		DNS:            slices.Clone(s.DNS.Servers),
 		DNSSearch:      slices.Clone(s.DNS.Searches),

@@ -160,8 +160,8 @@
 //	Seccomp                   see SecurityProfile
 //	AppArmor                  see SecurityProfile
 //	SELinux                   see SELinuxOptions
-//	MaskedPaths               HostConfig.MaskedPaths
-//	ReadonlyPaths             HostConfig.ReadonlyPaths
+//	MaskedPaths               HostConfig.MaskedPaths; refused in part
+//	ReadonlyPaths             HostConfig.ReadonlyPaths; refused in part
 //	SupplementalGroupsPolicy  Merge is what the engine does
 //
 // [Capabilities]

@@ -372,7 +372,8 @@ func classify(v verb, target string, err error) error {
 			return &classified{ErrCannotRun, ErrCannotRun.Error() + ": " + bounded(execText(err.Error()))}
 		}
 	case verbImage:
-		if errdefs.IsNotFound(err) || has("no such image", "image not known", "unrecognized image id") {
+		// The last two are Podman's about an image that goes at that moment.
+		if errdefs.IsNotFound(err) || has("no such image", "image not known", "unrecognized image id", "layer not known", "cannot specify 64-byte hexadecimal strings") {
 			return as(ErrImageNotFound)
 		}
 	}

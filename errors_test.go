@@ -280,6 +280,8 @@ func TestClassify(t *testing.T) {
 		{"gone, Docker 28", verbImage, 404, "No such image: nosuch:latest", ErrImageNotFound, "NotFound"},
 		{"gone, Podman", verbImage, 404, "failed to find image nosuch: docker.io/library/nosuch:latest: No such image", ErrImageNotFound, "NotFound"},
 		{"gone, Podman's words with 500", verbImage, 500, "nosuch: image not known", ErrImageNotFound, "NotFound"},
+		{"going, Podman", verbImage, 500, "layer not known", ErrImageNotFound, "NotFound"},
+		{"just gone, Podman", verbImage, 500, "normalizing image: normalizing name for compat API: parsing named reference \"" + workloadID + "\": invalid repository name (" + workloadID + "), cannot specify 64-byte hexadecimal strings", ErrImageNotFound, "NotFound"},
 		{"removed meanwhile, Docker 20.10", verbImage, 404, "reference does not exist", ErrImageNotFound, "NotFound"},
 		{"removed meanwhile, containerd", verbImage, 404, "NotFound: image nosuch: not found", ErrImageNotFound, "NotFound"},
 		{"words about a container that runs", verbImage, 500, "the plugin's container is not running", nil, "Internal"},

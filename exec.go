@@ -440,7 +440,7 @@ func (x *execRun) inspect(ctx context.Context) (st container.ExecInspect, err er
 //
 // Docker says by a PID of 0 that there never was one, and has written why to
 // the process's standard output. Podman forgets every PID, and its message is
-// on standard error: there only the words tell.
+// on standard error, or on the terminal: there only the words tell.
 func (x *execRun) finish(ctx context.Context, st container.ExecInspect) (int, error) {
 	if st.Pid == 0 {
 		v, err := x.r.Version(ctx)
@@ -449,7 +449,7 @@ func (x *execRun) finish(ctx context.Context, st container.ExecInspect) (int, er
 		}
 		_, podman := v.Components["Podman Engine"]
 		message := x.stdout.beginning()
-		if podman {
+		if podman && !x.o.TTY {
 			message = x.stderr.beginning()
 		}
 		switch {

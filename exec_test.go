@@ -247,6 +247,25 @@ func TestExecOutcomes(t *testing.T) {
 	}
 }
 
+// On a terminal Podman has one stream for its own words, too.
+func TestExecOnPodmansTerminal(t *testing.T) {
+	for _, tt := range []struct {
+		out  string
+		want error
+	}{
+		{"Error: runc: exec failed: exec: \"/x\": stat /x: no such file or directory: OCI runtime attempted to invoke a command that was not found\n", ErrCannotRun},
+		{"sh: x: not found\r\n", nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &execEngine{out: tt.out, states: []container.ExecInspect{{ExitCode: 127}}, podman: true}
+			code, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"x"}, TTY: true, Stdout: io.Discard})
+			if !errors.Is(err, tt.want) || tt.want == nil && code != 127 {
+				t.Errorf("%q: code %d, error is %v; want %v", tt.out, code, err, tt.want)
+			}
+		})
+	}
+}
+
 // A process that closed its streams and goes on is not a success: the call
 // lasts as long as it may, and says what is known.
 func TestExecStillRunning(t *testing.T) {

@@ -443,6 +443,16 @@ func engineResources(r Resources) container.Resources {
 	return out
 }
 
+// resources translates limits for the engine at hand. Podman drops the -1 of
+// unlimited swap, and gives as much of it as of memory.
+func (site createSite) resources(r Resources) container.Resources {
+	out := engineResources(r)
+	if site.podman && out.Memory > 0 {
+		out.MemorySwap = engineSwap(out.MemorySwap)
+	}
+	return out
+}
+
 func engineRates(ds []DeviceRate) []*blkiodev.ThrottleDevice {
 	var l []*blkiodev.ThrottleDevice
 	for _, d := range ds {

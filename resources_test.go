@@ -14,6 +14,23 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
+func TestUnlimitedSwapOfPodman(t *testing.T) {
+	for _, tt := range []struct {
+		in     Resources
+		podman bool
+		want   int64
+	}{
+		{Resources{MemoryLimit: 64 << 20, MemorySwapLimit: -1}, false, -1},
+		{Resources{MemoryLimit: 64 << 20, MemorySwapLimit: -1}, true, unlimitedSwap},
+		{Resources{MemoryLimit: 64 << 20}, true, 64 << 20},
+		{Resources{MemorySwapLimit: -1}, true, -1}, // there is nothing to be twice of
+	} {
+		if got := (createSite{podman: tt.podman}).resources(tt.in).MemorySwap; got != tt.want {
+			t.Errorf("%+v, on Podman %t: swap is %d; want %d", tt.in, tt.podman, got, tt.want)
+		}
+	}
+}
+
 func TestEngineResources(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -245,7 +245,7 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 		return "", err
 	}
 	sc := s.SecurityContext
-	if err := r.confine(ctx, confined{sc.Seccomp, sc.AppArmor, sc.SELinux, sc.Privileged}, &site); err != nil {
+	if err := r.confine(ctx, SecurityContext{Seccomp: sc.Seccomp, AppArmor: sc.AppArmor, SELinux: sc.SELinux, Privileged: sc.Privileged}, s.Resources, &site); err != nil {
 		return "", err
 	}
 	// Two calls for one sandbox must not undo each other's.

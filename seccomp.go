@@ -141,18 +141,17 @@ func compactSeccomp(data []byte) (string, error) {
 	return line.String(), nil
 }
 
-// confined is what a security context asks of the engine's kernel.
-type confined struct {
-	seccomp, appArmor *SecurityProfile
-	seLinux           *SELinuxOptions
-	privileged        bool
-}
-
-// confine readies the site for what is asked: it reads the seccomp profile,
-// and refuses what the engine would drop in silence. Without such a field the
-// engine is not asked for anything.
-func (r *Runtime) confine(ctx context.Context, c confined, site *createSite) error {
-	seccomp, appArmor, seLinux := asksFor(c.seccomp), asksFor(c.appArmor), c.seLinux != nil && *c.seLinux != SELinuxOptions{}
+// confine readies the site for what is asked of the engine's kernel: it reads
+// the seccomp profile, and refuses what the engine has no part for. Without
+// such a field the engine is not asked for anything.
+func (r *Runtime) confine(ctx context.Context, sc SecurityContext, res Resources, site *createSite) error {
+	if differsOnPodman(sc, res) {
+		var err error
+		if site.podman, err = r.isPodman(ctx); err != nil {
+			return err
+		}
+	}
+	seccomp, appArmor, seLinux := asksFor(sc.Seccomp), asksFor(sc.AppArmor), sc.SELinux != nil && *sc.SELinux != SELinuxOptions{}
 	if !seccomp && !appArmor && !seLinux {
 		return nil
 	}
@@ -171,24 +170,46 @@ func (r *Runtime) confine(ctx context.Context, c confined, site *createSite) err
 	if seLinux && !info.SELinux {
 		v.unsupported(field+".SELinux", "the engine has no SELinux")
 	}
-	if c.seccomp != nil && c.seccomp.Type == ProfileLocalhost {
-		if c.privileged && !info.Features.PrivilegedSeccomp {
+	if sc.Seccomp.isLocal() && !site.podman {
+		if sc.Privileged && !info.Features.PrivilegedSeccomp {
 			v.unsupported(field+".Seccomp", "the engine applies a profile to a privileged container from API 1.48 on")
 		}
-		if site.seccomp, err = readSeccomp(field+".Seccomp.LocalhostRef", r.opts.seccompRoot, c.seccomp.LocalhostRef); err != nil {
+		if site.seccomp, err = readSeccomp(field+".Seccomp.LocalhostRef", r.opts.seccompRoot, sc.Seccomp.LocalhostRef); err != nil {
 			v.add(err)
 		}
 	}
 	return v.err()
 }
 
-// loaded refuses a profile of a file that was not read: an engine would take
-// the empty one for its default.
-func (site createSite) loaded(v *validator, p *SecurityProfile) {
-	if p != nil && p.Type == ProfileLocalhost && site.seccomp == "" {
-		v.bad("SecurityContext.Seccomp.LocalhostRef", "was not read")
+// gateSecurity refuses what Podman would drop in silence or cannot take, and a
+// profile of a file that was not read: an engine would take the empty one for
+// its default.
+func gateSecurity(v *validator, sc SecurityContext, site createSite) {
+	const field = "SecurityContext"
+	switch local := sc.Seccomp.isLocal(); {
+	case local && site.podman:
+		v.unsupported(field+".Seccomp", "Podman wants the path of a profile in place of the content that was checked")
+	case local && site.seccomp == "":
+		v.bad(field+".Seccomp.LocalhostRef", "was not read")
+	}
+	if !site.podman || sc.Privileged {
+		return
+	}
+	if sc.MaskedPaths != nil {
+		v.unsupported(field+".MaskedPaths", "Podman masks paths of its own choice")
+	}
+	if sc.ReadonlyPaths != nil {
+		v.unsupported(field+".ReadonlyPaths", "Podman makes paths of its own choice read-only")
 	}
 }
+
+// differsOnPodman tells whether something is asked for that Podman has to be
+// asked for in another way, or not at all.
+func differsOnPodman(sc SecurityContext, res Resources) bool {
+	return sc.MaskedPaths != nil || sc.ReadonlyPaths != nil || sc.Seccomp.isLocal() || res.plain().MemorySwapLimit == -1
+}
+
+func (p *SecurityProfile) isLocal() bool { return p != nil && p.Type == ProfileLocalhost }
 
 // asksFor reports whether a profile asks for something to be enforced.
 func asksFor(p *SecurityProfile) bool { return p != nil && p.Type != ProfileUnconfined }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/system"
 	"github.com/google/go-cmp/cmp"
 )
@@ -138,44 +139,88 @@ func TestConfine(t *testing.T) {
 	const f = "SecurityContext."
 	for _, tt := range []struct {
 		name  string
-		in    confined
+		in    SecurityContext
 		has   []string
 		want  []string
 		asked int
 		api   string
 	}{
 		{name: "nothing"},
-		{name: "no confinement", in: confined{seccomp: none, appArmor: none, seLinux: &SELinuxOptions{}}},
-		{name: "all, of an engine with all", in: confined{seccomp: local, appArmor: local, seLinux: &SELinuxOptions{Type: "t"}}, has: []string{"seccomp", "apparmor", "selinux"}, asked: 1},
-		{name: "all, of an engine with none", in: confined{seccomp: standard, appArmor: local, seLinux: &SELinuxOptions{Type: "t"}},
+		{name: "no confinement", in: SecurityContext{Seccomp: none, AppArmor: none, SELinux: &SELinuxOptions{}}},
+		{name: "all, of an engine with all", in: SecurityContext{Seccomp: local, AppArmor: local, SELinux: &SELinuxOptions{Type: "t"}}, has: []string{"seccomp", "apparmor", "selinux"}, asked: 1},
+		{name: "all, of an engine with none", in: SecurityContext{Seccomp: standard, AppArmor: local, SELinux: &SELinuxOptions{Type: "t"}},
 			want: []string{f + "Seccomp!", f + "AppArmor!", f + "SELinux!"}, asked: 1},
-		{name: "the engine's AppArmor, where there is none", in: confined{appArmor: standard}, has: []string{"seccomp"}, want: []string{f + "AppArmor!"}, asked: 1},
-		{name: "a profile for a privileged container", in: confined{seccomp: local, privileged: true}, has: []string{"seccomp"}, want: []string{f + "Seccomp!"}, asked: 1, api: "1.47"},
-		{name: "the same, of a newer engine", in: confined{seccomp: local, privileged: true}, has: []string{"seccomp"}, asked: 1, api: "1.48"},
-		{name: "the engine's for a privileged container", in: confined{seccomp: standard, privileged: true}, has: []string{"seccomp"}, asked: 1},
-		{name: "a missing file", in: confined{seccomp: &SecurityProfile{ProfileLocalhost, "q"}}, has: []string{"seccomp"}, want: []string{f + "Seccomp.LocalhostRef"}, asked: 1},
+		{name: "the engine's AppArmor, where there is none", in: SecurityContext{AppArmor: standard}, has: []string{"seccomp"}, want: []string{f + "AppArmor!"}, asked: 1},
+		{name: "a profile for a privileged container", in: SecurityContext{Seccomp: local, Privileged: true}, has: []string{"seccomp"}, want: []string{f + "Seccomp!"}, asked: 1, api: "1.47"},
+		{name: "the same, of a newer engine", in: SecurityContext{Seccomp: local, Privileged: true}, has: []string{"seccomp"}, asked: 1, api: "1.48"},
+		{name: "the engine's for a privileged container", in: SecurityContext{Seccomp: standard, Privileged: true}, has: []string{"seccomp"}, asked: 1},
+		{name: "a missing file", in: SecurityContext{Seccomp: &SecurityProfile{ProfileLocalhost, "q"}}, has: []string{"seccomp"}, want: []string{f + "Seccomp.LocalhostRef"}, asked: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := 0
 			r := New(spoken{securedEngine(&asked, tt.has...), tt.api}, WithSeccompRoot(root))
 			var site createSite
-			err := r.confine(t.Context(), tt.in, &site)
+			err := r.confine(t.Context(), tt.in, Resources{}, &site)
 			checkFaults(t, err, tt.want)
 			if asked != tt.asked {
 				t.Errorf("the engine was asked %d times; want %d", asked, tt.asked)
 			}
-			if err == nil && tt.in.seccomp == local && site.seccomp != allowAll {
+			if err == nil && tt.in.Seccomp == local && site.seccomp != allowAll {
 				t.Errorf("the profile is %q", site.seccomp)
 			}
-			if err := r.confine(t.Context(), tt.in, &site); asked > tt.asked {
+			if err := r.confine(t.Context(), tt.in, Resources{}, &site); asked > tt.asked {
 				t.Errorf("the engine was asked again: %v", err)
 			}
 		})
 	}
 	broken := errors.New("broken")
 	r := New(&coreStub{info: func() (system.Info, error) { return system.Info{}, broken }})
-	if err := r.confine(context.Background(), confined{seccomp: standard}, &createSite{}); err == nil {
+	if err := r.confine(context.Background(), SecurityContext{Seccomp: standard}, Resources{}, &createSite{}); err == nil {
 		t.Error("an engine that does not answer has seccomp")
+	}
+}
+
+// podmanStub says that it is one.
+type podmanStub struct{ *coreStub }
+
+func (podmanStub) ServerVersion(context.Context) (types.Version, error) {
+	return types.Version{Components: []types.ComponentVersion{{Name: "Podman Engine", Version: "4.3.1"}}}, nil
+}
+
+// The engine is asked whether it is Podman that takes a field in another
+// way, and not otherwise; a profile's file is not read in vain.
+func TestPodmanIsFoundOutWhereItMatters(t *testing.T) {
+	local := &SecurityProfile{ProfileLocalhost, "missing"}
+	const f = "SecurityContext."
+	for _, tt := range []struct {
+		name   string
+		sc     SecurityContext
+		res    Resources
+		podman bool
+		want   []string
+	}{
+		{name: "nothing", sc: SecurityContext{NoNewPrivs: true}, res: Resources{MemoryLimit: 64 << 20}},
+		{name: "a profile of a file", sc: SecurityContext{Seccomp: local}, podman: true, want: []string{f + "Seccomp!"}},
+		{name: "a profile for a privileged container", sc: SecurityContext{Seccomp: local, Privileged: true}, podman: true, want: []string{f + "Seccomp!"}},
+		{name: "masked paths", sc: SecurityContext{MaskedPaths: []string{"/a"}}, podman: true, want: []string{f + "MaskedPaths!"}},
+		{name: "no masked and no read-only paths", sc: SecurityContext{MaskedPaths: []string{}, ReadonlyPaths: []string{}}, podman: true, want: []string{f + "MaskedPaths!", f + "ReadonlyPaths!"}},
+		{name: "paths of a privileged container", sc: SecurityContext{MaskedPaths: []string{"/a"}, Privileged: true}, podman: true},
+		{name: "swap without limit", res: Resources{MemoryLimit: 64 << 20, MemorySwapLimit: -1}, podman: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := 0
+			var site createSite
+			r := New(podmanStub{securedEngine(&asked, "seccomp")}, WithSeccompRoot(t.TempDir()))
+			if err := r.confine(t.Context(), tt.sc, tt.res, &site); err != nil {
+				t.Fatal(err)
+			}
+			if site.podman != tt.podman {
+				t.Errorf("the engine is Podman: %t; want %t", site.podman, tt.podman)
+			}
+			v := &validator{}
+			gateSecurity(v, tt.sc, site)
+			checkFaults(t, v.err(), tt.want)
+		})
 	}
 }
 

@@ -34,8 +34,8 @@ type SecurityContext struct {
 	Seccomp                  *SecurityProfile // nil: that of WithDefaultSeccomp
 	AppArmor                 *SecurityProfile // nil: the engine's default profile
 	SELinux                  *SELinuxOptions  // nil: the engine's choice
-	MaskedPaths              []string         // nil: the engine's; empty: none, as always if Privileged
-	ReadonlyPaths            []string         // nil: the engine's; empty: none, as always if Privileged
+	MaskedPaths              []string         // nil: the engine's; empty: none, as always if Privileged; Podman: nil alone
+	ReadonlyPaths            []string         // nil: the engine's; empty: none, as always if Privileged; Podman: nil alone
 	SupplementalGroupsPolicy string           // "" or "Merge"
 }
 
@@ -57,7 +57,7 @@ type ProfileType string
 const (
 	ProfileRuntimeDefault ProfileType = "RuntimeDefault" // the engine's default
 	ProfileUnconfined     ProfileType = "Unconfined"     // none
-	ProfileLocalhost      ProfileType = "Localhost"      // that of LocalhostRef
+	ProfileLocalhost      ProfileType = "Localhost"      // that of LocalhostRef; for seccomp not on Podman
 )
 
 // SecurityProfile is a seccomp or AppArmor profile. The tags are those of a

@@ -134,7 +134,12 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 			&container.HostConfig{Privileged: true, NetworkMode: "none"}, nil, nil, "privileged-"+w.owner+"-"+random(t))
 		must(t, err)
 		defer w.tear(t, resp.ID)
-		return w.docker.ContainerStart(t.Context(), resp.ID, container.StartOptions{}) == nil
+		if err := w.docker.ContainerStart(t.Context(), resp.ID, container.StartOptions{}); err != nil {
+			return false
+		}
+		// Podman fails to kill what is about to end.
+		w.eventually(t, "the end of a privileged container", func() bool { return !w.raw(t, resp.ID).State.Running })
+		return true
 	},
 	// What a container gets without asking is what Docker gives it. Podman
 	// gives fewer capabilities and a limit of processes.
@@ -143,6 +148,10 @@ var capabilities = map[string]func(*testing.T, *world) bool{
 	"seccomp": func(t *testing.T, w *world) bool { return w.info(t).Seccomp },
 	// The seccomp profile is Docker's. Podman's lets more through.
 	"the default seccomp profile": func(t *testing.T, w *world) bool { return w.info(t).Seccomp && !w.isPodman(t) },
+	// The engine takes the content of a seccomp profile. Podman wants a path.
+	"profiles of files": notPodman,
+	// A container may choose its masked and read-only paths. Podman drops them.
+	"paths of a container's own": notPodman,
 	// A cgroup is a path. The systemd driver's is a slice.
 	"cgroupfs": func(t *testing.T, w *world) bool { return w.info(t).CgroupDriver == "cgroupfs" },
 	// This process can mount where the engine sees it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -113,8 +114,9 @@ var logReadCases = []testCase{
 	}},
 	{"a limit is shared by the streams, exact, and no error", func(t *testing.T, w *world) {
 		id := w.ended(t, "both", "4")
-		all := "out 1\nerr 2\nout 3\nerr 4\n"
 		for _, source := range w.sources(t) {
+			all := w.log(t, id, dockpod.LogOptions{Source: source}) // their order is another case's
+			equal(t, "lines", []string{"err 2\n", "err 4\n", "out 1\n", "out 3\n"}, sorted(slices.Collect(strings.Lines(all))...))
 			for n := 1; n <= len(all)+1; n++ {
 				got := w.log(t, id, dockpod.LogOptions{LimitBytes: int64(n), Source: source})
 				equal(t, fmt.Sprintf("limit %d from %s", n, source), all[:min(n, len(all))], got)

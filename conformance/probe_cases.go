@@ -51,6 +51,7 @@ type probed struct {
 	node    *prog.Report // of this process; nil likewise
 	status  dockpod.ContainerStatus
 	raw     container.InspectResponse
+	podman  bool // the engine is Podman
 }
 
 // The probes of one case are run one after the other in one world: to load its
@@ -129,7 +130,7 @@ func (p probe) run(t *testing.T, w *world, number int) {
 		t.Fatalf("the program ended with %d: %s", found.status.ExitCode, found.status.Message)
 	}
 	found.Report = w.reported(t, id, 1)
-	found.raw = w.raw(t, id)
+	found.raw, found.podman = w.raw(t, id), w.isPodman(t)
 	if w.has(t, "this machine's processes") {
 		found.node = prog.LookAt("self")
 		if sandbox != "" {
@@ -561,7 +562,7 @@ var profileProbes = []probe{
 		verify: []fact{{name: "is a filter", check: func(t *testing.T, p *probed) { equal(t, "mode", 2, p.Seccomp) }}},
 	},
 	{
-		name: "no masked and no read-only paths", with: security(dockpod.SecurityContext{MaskedPaths: []string{}, ReadonlyPaths: []string{}}),
+		name: "no masked and no read-only paths", needs: "paths of a container's own", with: security(dockpod.SecurityContext{MaskedPaths: []string{}, ReadonlyPaths: []string{}}),
 		ask: []string{"path=/proc/keys", "path=/proc/sys/kernel/hostname"},
 		verify: []fact{
 			{name: "leave the kernel's keys in sight", check: func(t *testing.T, p *probed) {
@@ -576,7 +577,7 @@ var profileProbes = []probe{
 		},
 	},
 	{
-		name: "masked and read-only paths of one's own",
+		name: "masked and read-only paths of one's own", needs: "paths of a container's own",
 		with: security(dockpod.SecurityContext{MaskedPaths: []string{"/etc/passwd", "/proc/driver", "/no/such"}, ReadonlyPaths: []string{"/etc"}}),
 		ask:  []string{"path=/etc/passwd", "path=/etc", "path=/proc/keys", "path=/proc/driver", "path=/proc/sys/kernel/hostname"},
 		verify: []fact{
@@ -682,7 +683,11 @@ var limitProbes = []probe{
 			{name: "holds the container", needs: "this machine's processes", check: func(t *testing.T, p *probed) {
 				for _, controller := range []string{"memory", ""} {
 					if in, ok := p.Member[controller]; ok {
-						equal(t, "cgroup", p.raw.HostConfig.CgroupParent+"/"+p.raw.ID, in)
+						name := p.raw.ID
+						if p.podman {
+							name = "libpod-" + name
+						}
+						equal(t, "cgroup", p.raw.HostConfig.CgroupParent+"/"+name, in)
 						return
 					}
 				}

@@ -149,8 +149,8 @@ var Rows = []Row{
 	{Field: "SecurityContext.Seccomp", CRI: "LinuxContainerSecurityContext.seccomp", See: "SecurityProfile"},
 	{Field: "SecurityContext.AppArmor", CRI: "LinuxContainerSecurityContext.apparmor", See: "SecurityProfile"},
 	{Field: "SecurityContext.SELinux", CRI: "LinuxContainerSecurityContext.selinux_options", See: "SELinuxOptions"},
-	{Field: "SecurityContext.MaskedPaths", CRI: "LinuxContainerSecurityContext.masked_paths", Engine: "HostConfig.MaskedPaths", Note: "not for a privileged container, which has none"},
-	{Field: "SecurityContext.ReadonlyPaths", CRI: "LinuxContainerSecurityContext.readonly_paths", Engine: "HostConfig.ReadonlyPaths", Note: "not for a privileged container, which has none"},
+	{Field: "SecurityContext.MaskedPaths", CRI: "LinuxContainerSecurityContext.masked_paths", Engine: "HostConfig.MaskedPaths", Note: "not for a privileged container, which has none", Partly: "on Podman, which has paths of its own"},
+	{Field: "SecurityContext.ReadonlyPaths", CRI: "LinuxContainerSecurityContext.readonly_paths", Engine: "HostConfig.ReadonlyPaths", Note: "not for a privileged container, which has none", Partly: "on Podman, which has paths of its own"},
 	{Field: "SecurityContext.SupplementalGroupsPolicy", CRI: "LinuxContainerSecurityContext.supplemental_groups_policy", Partly: "Strict: the engine always adds the groups that the image gives the user", Note: "Merge is what the engine does"},
 
 	{Field: "Capabilities.Add", CRI: "Capability.add_capabilities", Engine: "HostConfig.CapAdd"},
@@ -158,7 +158,7 @@ var Rows = []Row{
 	{Field: "Capabilities.AddAmbient", CRI: "Capability.add_ambient_capabilities", Refused: "the engine's API has no ambient capabilities"},
 
 	{Field: "SecurityProfile.Type", CRI: "SecurityProfile.profile_type", Engine: "HostConfig.SecurityOpt", Note: "AppArmor and seccomp are refused where the engine has none, a Localhost seccomp profile of a privileged container before API 1.48"},
-	{Field: "SecurityProfile.LocalhostRef", CRI: "SecurityProfile.localhost_ref", Engine: "HostConfig.SecurityOpt", Partly: "for seccomp a file that cannot be read, or is no profile"},
+	{Field: "SecurityProfile.LocalhostRef", CRI: "SecurityProfile.localhost_ref", Engine: "HostConfig.SecurityOpt", Partly: "for seccomp a file that cannot be read, or is no profile, and on Podman, which takes no content"},
 
 	{Field: "SELinuxOptions.User", CRI: "SELinuxOption.user", Engine: "HostConfig.SecurityOpt"},
 	{Field: "SELinuxOptions.Role", CRI: "SELinuxOption.role", Engine: "HostConfig.SecurityOpt"},
