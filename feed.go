@@ -91,6 +91,7 @@ type feed struct {
 	listFailed  error
 	rounds      []*round
 	syncWaiters []chan error // that wait for the next full list to begin
+	last        []func()     // the rest of a step: those who wait are told when its user has taken it in
 
 	images    imageCache // by no time limit: events tell of those whose names have moved
 	rechecked bool       // an image recheck is under way
@@ -166,8 +167,8 @@ func (f *feed) signal() {
 	}
 }
 
-// step waits until something happened and deals with it. It returns false
-// when the context has ended.
+// step waits until something happened and deals with it; its user calls end
+// then. It returns false when the context has ended.
 func (f *feed) step() bool {
 	var timer <-chan time.Time
 	if due := f.nextDue(); !due.IsZero() {
@@ -195,9 +196,9 @@ func (f *feed) step() bool {
 	for rec := range f.timed {
 		switch {
 		case rec.due.After(now):
-		case rec.settle && rec.failures == 0 && !rec.late && now.Sub(rec.due) > lateTime:
+		case !rec.settleAt.IsZero() && rec.failures == 0 && !rec.late && now.Sub(rec.due) > lateTime:
+			rec.settleAt, rec.late = now.Add(quietTime), true
 			f.at(rec, quietTime)
-			rec.late = true
 		default:
 			f.untime(rec)
 			f.enqueue(rec)
@@ -209,6 +210,14 @@ func (f *feed) step() bool {
 	f.list()
 	f.dispatch()
 	return true
+}
+
+// end does the rest of a step.
+func (f *feed) end() {
+	for _, do := range f.last {
+		do()
+	}
+	f.last = nil
 }
 
 func (f *feed) nextDue() time.Time {

@@ -236,7 +236,7 @@ func (f *feed) onMessage(m happening) {
 		// The look will have to make up for it.
 		rec.pending = slices.Delete(rec.pending, rec.covered, rec.covered+1)
 	}
-	rec.settle = false
+	rec.settleAt = time.Time{}
 	rec.pending = append(rec.pending, m)
 	if rec.failures == 0 {
 		f.untime(rec) // a difference may be explained now

@@ -77,7 +77,7 @@ func (f *feed) listed(l listing, list []container.Summary, err error) {
 		}
 	})
 	for _, w := range l.waiters {
-		f.addRound(check, false, func() { w <- nil })
+		f.addRound(check, false, func() { f.tell(w, nil) })
 	}
 }
 
@@ -88,7 +88,7 @@ func (f *feed) listAgain(l listing, err error) {
 	f.listDue = time.Now().Add(f.listRetry.next)
 	f.listRetry.next = min(2*f.listRetry.next, f.listRetry.limit)
 	for _, w := range l.waiters {
-		w <- err
+		f.tell(w, err)
 	}
 }
 
@@ -143,6 +143,11 @@ func auditOf(recs []*record) []*record {
 	return recs[:(len(recs)+auditParts-1)/auditParts]
 }
 
+// tell sends the result of a sync at the end of the step.
+func (f *feed) tell(waiter chan error, err error) {
+	f.last = append(f.last, func() { waiter <- err })
+}
+
 // sync has everything looked at, or only some containers, and sends the
 // result to done.
 func (f *feed) sync(ids []string, done chan error) {
@@ -161,7 +166,7 @@ func (f *feed) sync(ids []string, done chan error) {
 			recs = append(recs, rec)
 		}
 	}
-	f.addRound(recs, false, func() { done <- nil })
+	f.addRound(recs, false, func() { f.tell(done, nil) })
 }
 
 // recheckImages finds out which images have other names now, and has their

@@ -52,9 +52,9 @@ type record struct {
 
 	queued, busy, slow bool
 	again              bool      // wants one more look
-	settle             bool      // the next look decides what no event has told
+	settleAt           time.Time // from when on a look decides what no event has told; zero: not yet known
 	settling           bool      // the look under way does
-	late               bool      // that look was put off, as this process was held up
+	late               bool      // settleAt was put off, as this process was held up
 	due                time.Time // when it wants a look; zero: not by time
 	failures           int       // inspections in a row that failed
 	launch             uint64    // number of the look that is under way, or was last
@@ -84,7 +84,7 @@ func (f *feed) dispatch() {
 		f.slots--
 		f.launch++
 		rec.busy, rec.slow, rec.again, rec.covered, rec.launch = true, false, false, len(rec.pending), f.launch
-		rec.settling, rec.settle = rec.settle, false
+		rec.settling = !rec.settleAt.IsZero() && !time.Now().Before(rec.settleAt)
 		f.untime(rec)
 		if slices.ContainsFunc(rec.pending, func(m happening) bool { return m.action == "remove" }) {
 			f.post(func() { f.looked(rec, &look{gone: true}, nil) })
@@ -165,7 +165,6 @@ func (f *feed) looked(rec *record, l *look, err error) {
 	}
 	if err != nil {
 		rec.failures++
-		rec.settle = rec.settle || rec.settling && len(rec.pending) == rec.covered
 		if rec.failures == 1 {
 			f.onTrouble(err)
 		}
@@ -177,22 +176,26 @@ func (f *feed) looked(rec *record, l *look, err error) {
 	msgs := rec.pending[:rec.covered:rec.covered]
 	rec.pending = slices.Clone(rec.pending[rec.covered:])
 	rec.covered = 0
-	settled := f.onLook(rec, msgs, l, rec.settling)
+	settled := f.onLook(rec, msgs, l, rec.settling && len(rec.pending) == 0)
 	rec.look = l
 	if l.gone && settled {
 		f.drop(rec)
 		return
 	}
 	rec.since = time.Time{}
-	if !settled {
+	if settled {
+		rec.settleAt = time.Time{}
+	} else {
 		rec.since = rec.lookedAt
 	}
 	switch {
 	case len(rec.pending) > 0 || rec.again:
 		f.enqueue(rec) // and nothing is decided before the events that came meanwhile
 	case !settled:
-		rec.settle, rec.late = true, false
-		f.at(rec, quietTime)
+		if rec.settleAt.IsZero() {
+			rec.settleAt, rec.late = time.Now().Add(quietTime), false
+		}
+		f.at(rec, time.Until(rec.settleAt))
 	}
 	if settled {
 		f.answered(rec)

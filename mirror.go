@@ -115,7 +115,7 @@ func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 	f.onLook, f.onListed = m.look, m.listed
 	f.onSynced = func(listed time.Time) {
 		m.synced(listed)
-		ready()
+		f.last = append(f.last, ready)
 	}
 	f.onTrouble = func(err error) {
 		m.trouble(err)
@@ -132,6 +132,7 @@ func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 		defer close(m.done)
 		for f.step() {
 			m.publish()
+			f.end()
 		}
 	}()
 	select {

@@ -117,6 +117,7 @@ func (r *Runtime) Watch(ctx context.Context, since time.Time) iter.Seq2[Event, e
 				}
 			}
 			w.out = w.out[:0]
+			f.end()
 		}
 		yield(Event{}, fail(ctx.Err()))
 	}
