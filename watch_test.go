@@ -210,7 +210,7 @@ func (m *model) now() map[string]modelled {
 // the Mirror shows what the engine shows, and so does what Watch has told.
 func TestProperty(t *testing.T) {
 	seeds := uint64(3)
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		seeds = 1
 	}
 	for seed := range seeds {

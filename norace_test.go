@@ -1,0 +1,5 @@
+//go:build !race
+
+package dockpod_test
+
+const raceDetector = false
