@@ -17,7 +17,7 @@ import (
 type happening struct {
 	action string // create, start, die, oom, pause, unpause, rename, update, health, remove; image for any of an image
 	id     string
-	detail string // the health
+	detail string // the health; of an image what happened to it
 	at     time.Time
 	code   int // of die; unknownExit if the engine does not say
 	// rewound: the engine's clock was set back, so that its times say nothing

@@ -139,19 +139,9 @@ func (f *feed) inspect(id string) (l *look, err error) {
 		l.sandbox = &st
 		return l, err
 	}
-	img, err := f.images.get(ctx, info.Image, r.inspectImageByID)
-	if err != nil && ctx.Err() != nil {
-		return nil, err
-	}
-	st, stErr := r.statusOf(info, img)
-	if err != nil && !errdefs.IsNotFound(err) {
-		st.Problems = append(st.Problems, "ImageRef: "+err.Error())
-	}
-	if problem := r.logProblem(id); problem != nil {
-		st.Problems = append(st.Problems, "LogPath: "+problem.Error())
-	}
+	st, img, err := r.fullStatus(ctx, info, &f.images)
 	l.container, l.imageKey = &st, imageKey(img)
-	return l, stErr
+	return l, err
 }
 
 // looked takes the result of an inspection.

@@ -52,21 +52,24 @@ func (r *Runtime) containerAttach(ctx context.Context, id string, o container.At
 // client.Client is made here, over the client's own dialer. Should that be
 // refused for want of a header, the client's method is called all the same.
 func (r *Runtime) upgrade(ctx context.Context, route string, query url.Values, body any, ask func(context.Context) (types.HijackedResponse, error)) (types.HijackedResponse, error) {
+	askClient := func() (types.HijackedResponse, error) {
+		return unlessEnded(ctx, func() (types.HijackedResponse, error) { return ask(ctx) }, closeStreams)
+	}
 	c, ok := r.docker.(*client.Client)
 	if wrapped, is := r.docker.(*lean.Client); is {
 		c, ok = wrapped.Client, true
 	}
-	if ok {
-		h, err := hijack(ctx, c, route, query, body)
-		if !errdefs.IsUnauthorized(err) && !errdefs.IsPermissionDenied(err) {
-			return h, err
-		}
-		if h, again := unlessEnded(ctx, func() (types.HijackedResponse, error) { return ask(ctx) }, closeStreams); again == nil {
-			return h, nil
-		}
-		return types.HijackedResponse{}, err
+	if !ok {
+		return askClient()
 	}
-	return unlessEnded(ctx, func() (types.HijackedResponse, error) { return ask(ctx) }, closeStreams)
+	h, err := hijack(ctx, c, route, query, body)
+	if !errdefs.IsUnauthorized(err) && !errdefs.IsPermissionDenied(err) {
+		return h, err
+	}
+	if h, again := askClient(); again == nil {
+		return h, nil
+	}
+	return types.HijackedResponse{}, err
 }
 
 func closeStreams(h types.HijackedResponse) { h.Close() }

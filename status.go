@@ -325,19 +325,29 @@ func (r *Runtime) containerStatus(ctx context.Context, id string) (ContainerStat
 	if outcomeOf(info).state != StateRunning {
 		r.drainLog(ctx, info.ID)
 	}
+	st, _, err := r.fullStatus(ctx, info, &r.images)
+	return st, err
+}
+
+// fullStatus is statusOf with what the container's image and the writer of its
+// log tell, and that image; nil if it cannot be had.
+func (r *Runtime) fullStatus(ctx context.Context, info container.InspectResponse, images *imageCache) (ContainerStatus, *Image, error) {
 	// The image may be gone, or damaged: the container is what was asked for.
-	img, imgErr := r.images.get(ctx, info.Image, r.inspectImageByID)
+	img, imgErr := images.get(ctx, info.Image, r.inspectImageByID)
 	if imgErr != nil && ctx.Err() != nil {
-		return ContainerStatus{}, imgErr
+		return ContainerStatus{}, nil, imgErr
 	}
 	st, err := r.statusOf(info, img)
-	if err == nil && imgErr != nil && !errdefs.IsNotFound(imgErr) {
+	if err != nil {
+		return st, img, err
+	}
+	if imgErr != nil && !errdefs.IsNotFound(imgErr) {
 		st.Problems = append(st.Problems, "ImageRef: "+imgErr.Error())
 	}
-	if problem := r.logProblem(info.ID); err == nil && problem != nil {
+	if problem := r.logProblem(info.ID); problem != nil {
 		st.Problems = append(st.Problems, "LogPath: "+problem.Error())
 	}
-	return st, err
+	return st, img, nil
 }
 
 // inspectImageByID returns the image with this ID, or an error of the class
