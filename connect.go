@@ -147,7 +147,7 @@ func dial(ctx context.Context, endpoint string, o options) (DockerInterface, err
 		u.User = nil // no engine asks for one, and the client would show it
 		endpoint = u.String()
 	}
-	opts := []client.Opt{client.WithUserAgent("dockpod"), client.WithHost(endpoint)}
+	opts := []client.Opt{client.WithUserAgent("dockpod"), client.WithHost(endpoint), withReads}
 	switch {
 	case local:
 	case o.tls != nil:
@@ -173,6 +173,14 @@ func dial(ctx context.Context, endpoint string, o options) (DockerInterface, err
 // password may.
 func isScheme(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == ""
+}
+
+// withReads lets one read take an inspection as a whole.
+func withReads(cli *client.Client) error {
+	if t, ok := cli.HTTPClient().Transport.(*http.Transport); ok {
+		t.ReadBufferSize = 16 << 10
+	}
+	return nil
 }
 
 // withTLS puts c into the client's own transport.

@@ -306,7 +306,8 @@ func listShared[T any](ctx context.Context, f *flights[[]T], opts container.List
 }
 
 // listEntries asks for a list of which few of many labels are looked at, as
-// the engine gives it. It may be shared, and is only read.
+// the engine gives it. It may be shared, and is only read; what of it is kept
+// has to be copied.
 func (r *Runtime) listEntries(ctx context.Context, q query) ([]lean.Entry, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -369,6 +370,7 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 		return nil, err
 	}
 	list = make([]Container, 0, len(entries))
+	var texts texts
 	for i := range entries {
 		e := &entries[i]
 		if r.kindOfEntry(e) != TypeContainer || !f.selectsID(e.ID) ||
@@ -376,9 +378,9 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 			f.looksAtLabels() && !f.selectsLabels(mapOfLabels(e.Labels)) {
 			continue
 		}
-		c, err := r.fromEntry(e)
+		c, err := r.fromEntry(e, &texts)
 		if err != nil {
-			r.skip(Skipped{e.ID, e.Names, err})
+			r.skip(Skipped{texts.keep(e.ID), texts.keepAll(e.Names), err})
 			continue
 		}
 		if f.UID == "" || c.Name.UID == f.UID {
@@ -449,30 +451,63 @@ func (r *Runtime) skip(s Skipped) {
 	r.opts.logger.Warn("container left out of a list", slog.String("id", s.ID), slog.Any("names", s.Names), slog.Any("err", s.Err))
 }
 
-// fromEntry turns an entry of the engine's list into ours.
-func (r *Runtime) fromEntry(e *lean.Entry) (Container, error) {
-	name, err := r.naming.Parse(pickName(e.Names, r.naming))
+// texts copies strings, several into one piece of memory. nil keeps them as
+// they are. The zero value is ready to use.
+type texts struct{ piece strings.Builder }
+
+// textsPiece is enough for several containers, and little to keep for one.
+const textsPiece = 4 << 10
+
+func (t *texts) keep(s string) string {
+	if t == nil {
+		return s
+	}
+	if t.piece.Cap()-t.piece.Len() < len(s) {
+		t.piece = strings.Builder{}
+		t.piece.Grow(max(textsPiece, len(s)))
+	}
+	from := t.piece.Len()
+	t.piece.WriteString(s)
+	return t.piece.String()[from:]
+}
+
+func (t *texts) keepAll(l []string) []string {
+	kept := make([]string, len(l))
+	for i, s := range l {
+		kept[i] = t.keep(s)
+	}
+	return kept
+}
+
+// fromEntry turns an entry of the engine's list into ours. The texts are what
+// its strings are copied by.
+func (r *Runtime) fromEntry(e *lean.Entry, texts *texts) (Container, error) {
+	name, err := r.naming.Parse(texts.keep(pickName(e.Names, r.naming)))
 	if err != nil { // renamed, perhaps
-		if name, err = r.nameOf(e.Names, mapOfLabels(e.Labels)); err != nil {
+		names, labels := texts.keepAll(e.Names), mapOfLabels(e.Labels)
+		for k, v := range labels {
+			labels[k] = texts.keep(v)
+		}
+		if name, err = r.nameOf(names, labels); err != nil {
 			return Container{}, err
 		}
 	}
-	word := wordOf(e.State, e.Status)
+	word := texts.keep(wordOf(e.State, e.Status))
 	c := Container{
-		ID: e.ID, SandboxID: labelOf(e.Labels, LabelSandboxID), Name: name,
-		Image: cmp.Or(labelOf(e.Labels, LabelImage), e.Image), ImageID: e.ImageID,
+		ID: texts.keep(e.ID), SandboxID: texts.keep(labelOf(e.Labels, LabelSandboxID)), Name: name,
+		Image: texts.keep(cmp.Or(labelOf(e.Labels, LabelImage), e.Image)), ImageID: texts.keep(e.ImageID),
 		State: stateOf(engineState{word: word}).state, EngineState: word,
 	}
 	if e.Created > 0 {
 		c.CreatedAt = time.Unix(e.Created, 0).UTC()
 	}
-	c.Labels, c.Annotations = splitEntry(e.Labels)
+	c.Labels, c.Annotations = splitEntry(e.Labels, texts)
 	return c, nil
 }
 
 // fromSummary turns an entry of the engine's list into ours.
 func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
-	return r.fromEntry(&lean.EntriesOf([]container.Summary{s})[0])
+	return r.fromEntry(&lean.EntriesOf([]container.Summary{s})[0], nil)
 }
 
 // settleCreated finds out which of the created containers failed to start. The

@@ -194,11 +194,11 @@ func SplitLabels(docker map[string]string) (labels, annotations map[string]strin
 }
 
 // splitEntry is SplitLabels for labels of a list.
-func splitEntry(docker []lean.Label) (labels, annotations map[string]string) {
+func splitEntry(docker []lean.Label, texts *texts) (labels, annotations map[string]string) {
 	s := splitter{
 		labels: map[string]string{}, annotations: map[string]string{}, added: labelOf(docker, labelAdded),
 		sandbox:   labelOf(docker, LabelType) == TypeSandbox || labelOf(docker, LabelOwnedType) == TypeSandbox,
-		fromImage: labelsFromImage(labelOf(docker, labelFromImage)),
+		fromImage: labelsFromImage(labelOf(docker, labelFromImage)), texts: texts,
 	}
 	for _, l := range docker {
 		s.put(l.Key, l.Value)
@@ -212,6 +212,7 @@ type splitter struct {
 	added               string
 	sandbox             bool
 	fromImage           []string
+	texts               *texts // what copies the strings
 }
 
 func (s *splitter) put(k, v string) {
@@ -219,11 +220,11 @@ func (s *splitter) put(k, v string) {
 	case strings.HasPrefix(k, reservedPrefix), len(s.fromImage) > 0 && slices.Contains(s.fromImage, k):
 	case annotation:
 		if !strings.HasPrefix(bare, reservedPrefix) {
-			s.annotations[bare] = v
+			s.annotations[s.texts.keep(bare)] = s.texts.keep(v)
 		}
 	case isInternal(k), s.sandbox && k == LabelContainerName, s.added != "" && wasAdded(s.added, k):
 	default:
-		s.labels[k] = v
+		s.labels[s.texts.keep(k)] = s.texts.keep(v)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
@@ -26,8 +27,9 @@ import (
 // ImageManifestDescriptor, Mounts and NetworkSettings are left out, in an
 // inspection GraphDriver.
 //
-// An entry's strings share one piece of memory, as an inspection's do: keeping
-// one keeps all of them, some kilobytes, and never those of other containers.
+// A summary's strings share one piece of memory, as an inspection's do:
+// keeping one keeps all of them, some kilobytes, and never those of other
+// containers. Those of an [Entry] are parts of the whole answer.
 type Client struct {
 	*client.Client
 	listSize atomic.Int64 // of the last list's body
@@ -44,19 +46,22 @@ func Wrap(c *client.Client) *Client {
 
 // ContainerList is the client's, with the entries' rarer fields left out.
 func (c *Client) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
-	decode := func(b []byte) ([]container.Summary, error) {
+	decode := func(k *keeper) ([]container.Summary, error) {
+		b := k.body.Bytes()
 		if list, ok := decodeList(b); ok {
 			return list, nil
 		}
-		return theClientsWay[[]container.Summary](b)
+		return theClientsWay[[]container.Summary](bytes.NewReader(b))
 	}
 	return answer(ctx, &c.listSize, decode, func(ctx context.Context) ([]container.Summary, error) {
 		return c.Client.ContainerList(ctx, options)
 	})
 }
 
-// Entry is a list's entry with its labels as they stand in the answer: for a
-// caller who wants few of them, a map costs more than all the rest.
+// Entry is a list's entry as it stands in the answer, for a caller who copies
+// what he keeps: a map of labels, of which he may want few, costs more than
+// all the rest. Keeping one of its strings keeps the whole answer, megabytes
+// perhaps.
 type Entry struct {
 	container.Summary // without Labels
 	Labels            []Label
@@ -65,13 +70,14 @@ type Entry struct {
 // Label is one of a container's labels. No key comes twice.
 type Label struct{ Key, Value string }
 
-// Entries is ContainerList with the labels in another form.
+// Entries is ContainerList in another form.
 func (c *Client) Entries(ctx context.Context, options container.ListOptions) ([]Entry, error) {
-	decode := func(b []byte) ([]Entry, error) {
-		if entries, ok := decodeEntries(b); ok {
+	decode := func(k *keeper) ([]Entry, error) {
+		s := k.give()
+		if entries, ok := decodeEntries(s); ok {
 			return entries, nil
 		}
-		list, err := theClientsWay[[]container.Summary](b)
+		list, err := theClientsWay[[]container.Summary](strings.NewReader(s))
 		return EntriesOf(list), err
 	}
 	return answer(ctx, &c.listSize, decode, func(ctx context.Context) ([]Entry, error) {
@@ -100,11 +106,12 @@ func EntriesOf(list []container.Summary) []Entry {
 
 // ContainerInspect is the client's, without GraphDriver.
 func (c *Client) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
-	decode := func(b []byte) (container.InspectResponse, error) {
+	decode := func(k *keeper) (container.InspectResponse, error) {
+		b := k.body.Bytes()
 		if c, ok := decodeInspect(b); ok {
 			return c, nil
 		}
-		return theClientsWay[container.InspectResponse](b)
+		return theClientsWay[container.InspectResponse](bytes.NewReader(b))
 	}
 	return answer(ctx, nil, decode, func(ctx context.Context) (container.InspectResponse, error) {
 		return c.Client.ContainerInspect(ctx, id)
@@ -116,23 +123,25 @@ func (c *Client) ContainerInspect(ctx context.Context, id string) (container.Ins
 //
 // size is that of the last such answer, so that a new buffer need not grow;
 // nil: not known.
-func answer[T any](ctx context.Context, size *atomic.Int64, decode func([]byte) (T, error), request func(context.Context) (T, error)) (T, error) {
+func answer[T any](ctx context.Context, size *atomic.Int64, decode func(*keeper) (T, error), request func(context.Context) (T, error)) (T, error) {
 	k := kept.Get().(*keeper)
 	defer k.free()
 	if size != nil {
 		k.body.Grow(int(size.Load()) + bytes.MinRead)
-		defer func() { size.Store(int64(k.body.Len())) }()
 	}
 	v, err := request(context.WithValue(ctx, keeperKey{}, k))
 	if err != nil || !k.filled {
 		return v, err
 	}
-	return decode(k.body.Bytes())
+	if size != nil {
+		size.Store(int64(k.body.Len()))
+	}
+	return decode(k)
 }
 
 // theClientsWay decodes as the docker client does.
-func theClientsWay[T any](b []byte) (v T, err error) {
-	err = json.NewDecoder(bytes.NewReader(b)).Decode(&v)
+func theClientsWay[T any](r io.Reader) (v T, err error) {
+	err = json.NewDecoder(r).Decode(&v)
 	return v, err
 }
 
@@ -147,6 +156,16 @@ type keeper struct {
 
 func (k *keeper) Read(p []byte) (int, error) { return k.null.Read(p) }
 
+// give returns the body, which from then on is the caller's.
+func (k *keeper) give() string {
+	b := k.body.Bytes()
+	if len(b) <= maxCopied {
+		return string(b)
+	}
+	k.body = bytes.Buffer{}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
 type keeperKey struct{}
 
 var kept = sync.Pool{New: func() any { return new(keeper) }}
@@ -154,6 +173,10 @@ var kept = sync.Pool{New: func() any { return new(keeper) }}
 // maxKept is the largest buffer that is kept for the next answer: that of a
 // list of some 2,000 containers.
 const maxKept = 4 << 20
+
+// maxCopied is the longest answer that is copied for a caller who keeps it. A
+// longer one is left to him with its buffer.
+const maxCopied = 64 << 10
 
 func (k *keeper) free() {
 	if k.body.Cap() > maxKept {
@@ -205,21 +228,15 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // string, whose quotes are escaped.
 var nextEntry = []byte(`},{"Id":`)
 
-// decodeList reads a list.
-func decodeList(b []byte) ([]container.Summary, bool) { return decodeEach(b, summaryFields) }
-
-// decodeEntries reads a list. A label that comes twice is odd.
-func decodeEntries(b []byte) ([]Entry, bool) { return decodeEach(b, entryFields) }
-
-// decodeEach reads a list of objects with an Id. Behind its end there may be
+// decodeList reads a list of objects with an Id. Behind its end there may be
 // anything, as for the client.
-func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
+func decodeList(b []byte) ([]container.Summary, bool) {
 	i := space(b, 0)
 	if i == len(b) || b[i] != '[' {
 		return nil, false
 	}
 	i = space(b, i+1)
-	l := make([]T, 0, bytes.Count(b, nextEntry)+1)
+	l := make([]container.Summary, 0, bytes.Count(b, nextEntry)+1)
 	if i < len(b) && b[i] == ']' {
 		return l, true
 	}
@@ -231,9 +248,8 @@ func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
 			n = len(b) - i - 1
 		}
 		d := decoder{s: string(b[i : i+n+1])}
-		var v T
-		l = append(l, v)
-		object(&d, fields, &l[len(l)-1])
+		l = append(l, container.Summary{})
+		object(&d, summaryFields, &l[len(l)-1])
 		switch {
 		case last:
 			return l, d.takes(']') && !d.odd
@@ -244,13 +260,30 @@ func decodeEach[T any](b []byte, fields []field[T]) ([]T, bool) {
 	}
 }
 
+// decodeEntries reads a list whose entries are parts of s. A label that comes
+// twice is odd.
+func decodeEntries(s string) ([]Entry, bool) {
+	d := decoder{s: s}
+	if !d.takes('[') {
+		return nil, false
+	}
+	n := bytes.Count(d.bytes(), nextEntry) + 1
+	d.room = min(n, 32)
+	l := make([]Entry, 0, n)
+	for first := true; d.more(&first, ']'); {
+		l = append(l, Entry{})
+		object(&d, entryFields, &l[len(l)-1])
+	}
+	return l, !d.odd
+}
+
 // decodeInspect reads an inspection.
 func decodeInspect(b []byte) (container.InspectResponse, bool) {
 	var v struct { // both escape: one allocation
 		decoder
 		info container.InspectResponse
 	}
-	v.s = string(b)
+	v.s, v.room = string(b), 16
 	object(&v.decoder, inspectFields, &v.info)
 	if v.odd {
 		return container.InspectResponse{}, false

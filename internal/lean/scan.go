@@ -194,6 +194,10 @@ type decoder struct {
 	s   string
 	i   int
 	odd bool
+
+	room        int // how many strings to make memory for at once
+	freeLabels  []Label
+	freeStrings []string
 }
 
 // bytes returns the text, to be read only.
@@ -435,7 +439,20 @@ func (d *decoder) strings(p *[]string) {
 		d.str(&s)
 		l = append(l, s)
 	}
-	*p = append(make([]string, 0, len(l)), l...)
+	*p = carve(&d.freeStrings, l, d.room)
+}
+
+// carve copies l into free memory, of which it makes at least room elements
+// if there is too little.
+func carve[T any](free *[]T, l []T, room int) []T {
+	n := len(l)
+	if n > len(*free) || *free == nil {
+		*free = make([]T, max(n, room))
+	}
+	part := (*free)[:n:n]
+	*free = (*free)[n:]
+	copy(part, l)
+	return part
 }
 
 // pairs reads an object of strings.
@@ -479,7 +496,7 @@ func (d *decoder) labels(p *[]Label) {
 		d.odd = d.odd || len(l) > 0 && n.Key <= l[len(l)-1].Key
 		l = append(l, n)
 	}
-	*p = append(make([]Label, 0, len(l)), l...)
+	*p = carve(&d.freeLabels, l, 20*d.room)
 }
 
 func (d *decoder) key() string {

@@ -4,6 +4,7 @@
 package stdmux
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 
 const (
 	headerLen = 8
-	bufferLen = 64 << 10
+	bufferLen = 33 << 10 // a longest whole frame; more would not stay in a core's nearest cache
 
 	// MaxWhole is the longest payload that a Reader gives in one piece.
 	// Engines send up to 32 KiB.
@@ -101,20 +102,17 @@ func (d *Reader) Next() (Frame, error) {
 	return Frame{Stream: d.stream, Data: data, More: d.left > 0}, nil
 }
 
-// same returns the next frame if it is here, whole, not empty, and of the
-// stream s, else nil. It is what most calls of Next come to, at a third of the
-// cost.
-func (d *Reader) same(s logline.Stream) []byte {
-	b := d.buf[d.r:d.w]
-	if d.left > 0 || len(b) <= headerLen || b[0] != byte(s) {
-		return nil
+// whole returns the frame that b begins with and its stream, if all of it is
+// there, it is not empty, and the stream is one of a process's.
+func whole(b []byte) (stream byte, data []byte) {
+	if len(b) <= headerLen || b[0] > byte(logline.Stderr) {
+		return 0, nil
 	}
 	end := headerLen + uint64(binary.BigEndian.Uint32(b[4:]))
 	if end == headerLen || end > uint64(len(b)) {
-		return nil
+		return 0, nil
 	}
-	d.r += int(end)
-	return b[headerLen:end:end]
+	return b[0], b[headerLen:end:end]
 }
 
 // fill reads until n bytes are there. At the source's end it is io.EOF between
@@ -169,8 +167,20 @@ func Copy(stdout, stderr io.Writer, src io.Reader) (written int64, err error) {
 	if stderr == nil {
 		stderr = io.Discard
 	}
+	outs := [...]io.Writer{0: stdout, logline.Stdout: stdout, logline.Stderr: stderr}
 	d := NewReader(src)
 	for {
+		if d.left == 0 { // most frames are here as a whole, and cost a third without Next
+			rest := d.buf[d.r:d.w]
+			for stream, data := whole(rest); data != nil; stream, data = whole(rest) {
+				if n, err := outs[stream].Write(data); err != nil || n != len(data) {
+					return written + int64(n), cmp.Or(err, io.ErrShortWrite)
+				}
+				written += int64(len(data))
+				rest = rest[headerLen+len(data):]
+			}
+			d.r = d.w - len(rest)
+		}
 		f, err := d.Next()
 		if err == io.EOF {
 			return written, nil
@@ -178,20 +188,12 @@ func Copy(stdout, stderr io.Writer, src io.Reader) (written int64, err error) {
 		if err != nil {
 			return written, err
 		}
-		out := stdout
-		if f.Stream == logline.Stderr {
-			out = stderr
+		if f.Data == nil {
+			continue
 		}
-		for f.Data != nil {
-			n, err := out.Write(f.Data)
-			written += int64(n)
-			if err == nil && n != len(f.Data) {
-				err = io.ErrShortWrite
-			}
-			if err != nil {
-				return written, err
-			}
-			f.Data = d.same(f.Stream)
+		if n, err := outs[f.Stream].Write(f.Data); err != nil || n != len(f.Data) {
+			return written + int64(n), cmp.Or(err, io.ErrShortWrite)
 		}
+		written += int64(len(f.Data))
 	}
 }
