@@ -620,34 +620,11 @@ type AttachOptions struct {
 func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err error) {
 	ctx, end := r.beginLimit(ctx, "attach", id, -1)
 	defer end(&err)
-	v := &validator{}
-	v.text("DetachKeys", o.DetachKeys)
-	if o.Stdin == nil && o.Stdout == nil && o.Stderr == nil {
-		v.bad("Stdin", "there is no stream to attach")
-	}
-	if err := v.err(); err != nil {
-		return err
-	}
-	var info container.InspectResponse
-	err = r.request(ctx, func(ctx context.Context) (err error) {
-		info, err = r.inspect(ctx, id, TypeContainer)
-		return err
-	})
+	info, err := r.attachable(ctx, id, o)
 	if err != nil {
 		return err
 	}
-	if outcomeOf(info).state != StateCreated {
-		if err := notRunning(info); err != nil {
-			return err
-		}
-	}
 	tty := info.Config.Tty
-	switch {
-	case o.Stdin != nil && !info.Config.OpenStdin:
-		return &FieldError{"Stdin", "the container was created without"}
-	case o.Resize != nil && !tty:
-		return &FieldError{"Resize", "the container has no terminal"}
-	}
 	x := &execRun{r: r, container: info.ID}
 	s := &session{
 		tty: tty, stdin: o.Stdin, closeStdin: info.Config.StdinOnce && !tty,
@@ -669,14 +646,46 @@ func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err e
 	if o.Attached != nil {
 		o.Attached()
 	}
-	err = s.run(ctx)
+	return r.attachEnd(ctx, info.ID, s.run(ctx))
+}
+
+// attachable returns the container if what o asks of it can be had.
+func (r *Runtime) attachable(ctx context.Context, id string, o AttachOptions) (info container.InspectResponse, err error) {
+	v := &validator{}
+	v.text("DetachKeys", o.DetachKeys)
+	if o.Stdin == nil && o.Stdout == nil && o.Stderr == nil {
+		v.bad("Stdin", "there is no stream to attach")
+	}
+	if err := v.err(); err != nil {
+		return info, err
+	}
+	err = r.request(ctx, func(ctx context.Context) (err error) {
+		info, err = r.inspect(ctx, id, TypeContainer)
+		return err
+	})
+	if err == nil && outcomeOf(info).state != StateCreated {
+		err = notRunning(info)
+	}
+	switch {
+	case err != nil:
+		return info, err
+	case o.Stdin != nil && !info.Config.OpenStdin:
+		return info, &FieldError{"Stdin", "the container was created without"}
+	case o.Resize != nil && !info.Config.Tty:
+		return info, &FieldError{"Resize", "the container has no terminal"}
+	}
+	return info, nil
+}
+
+// attachEnd says what the end of the streams means.
+func (r *Runtime) attachEnd(ctx context.Context, id string, err error) error {
 	if err == errStreamCut {
 		return &classified{ErrBadAnswer, "the engine cut the streams of the container"}
 	}
 	if err == nil {
 		// Streams end in the same way with an engine that is killed.
 		err = r.request(ctx, func(ctx context.Context) error {
-			_, err := r.inspectAny(ctx, info.ID)
+			_, err := r.inspectAny(ctx, id)
 			return err
 		})
 	}

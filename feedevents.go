@@ -15,7 +15,9 @@ import (
 
 // happening is what is kept of an engine's event.
 type happening struct {
-	action string // create, start, die, oom, pause, unpause, rename, update, health, remove; image for any of an image
+	// One of ActionCreate, Start, Die, OOM, Pause, UnPause, Rename, Update,
+	// HealthStatus, Remove, and actionImage.
+	action events.Action
 	id     string
 	detail string // the health; of an image what happened to it
 	at     time.Time
@@ -25,6 +27,9 @@ type happening struct {
 	rewound bool
 	attrs   map[string]string
 }
+
+// actionImage is anything that happens to an image.
+const actionImage events.Action = "image"
 
 // unknownExit is the exit code of a container whose end nobody saw.
 const unknownExit = -1
@@ -38,7 +43,7 @@ func readEvent(m events.Message) (happening, bool) {
 	}
 	out := happening{id: m.Actor.ID, at: at.UTC(), attrs: m.Actor.Attributes}
 	if m.Type == events.ImageEventType {
-		out.action = "image"
+		out.action = actionImage
 		out.detail = string(m.Action)
 		return out, true
 	}
@@ -46,20 +51,20 @@ func readEvent(m events.Message) (happening, bool) {
 		return happening{}, false
 	}
 	word, detail, _ := strings.Cut(string(m.Action), ":")
-	switch word {
-	case "create", "start", "oom", "pause", "unpause", "rename", "update":
-		out.action = word
-	case "die", "died":
-		out.action, out.code = "die", unknownExit
+	switch action := events.Action(word); action {
+	case events.ActionCreate, events.ActionStart, events.ActionOOM, events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate:
+		out.action = action
+	case events.ActionDie, "died": // Podman's
+		out.action, out.code = events.ActionDie, unknownExit
 		for _, key := range []string{"containerExitCode", "exitCode"} {
 			if n, err := strconv.Atoi(m.Actor.Attributes[key]); err == nil {
 				out.code = n
 			}
 		}
-	case "destroy", "remove":
-		out.action = "remove"
-	case "health_status":
-		out.action, out.detail = "health", strings.TrimSpace(detail)
+	case events.ActionDestroy, events.ActionRemove:
+		out.action = events.ActionRemove
+	case events.ActionHealthStatus:
+		out.action, out.detail = action, strings.TrimSpace(detail)
 	default:
 		return happening{}, false
 	}
@@ -160,8 +165,9 @@ func (f *feed) follow(since time.Time, seen *seenMessages) (last time.Time, err 
 // two that are closer than replaySlack are one.
 type seenMessages struct {
 	ring [seenEvents]struct {
-		at                 int64
-		id, action, detail string
+		at         int64
+		id, detail string
+		action     events.Action
 	}
 	next   int
 	newest time.Time
@@ -221,7 +227,7 @@ func (f *feed) gap() {
 
 // onMessage deals with an event.
 func (f *feed) onMessage(m happening) {
-	if m.action == "image" {
+	if m.action == actionImage {
 		f.recheckImages()
 		return
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 )
 
 // look is what one inspection showed.
@@ -86,7 +87,7 @@ func (f *feed) dispatch() {
 		rec.busy, rec.slow, rec.again, rec.covered, rec.launch = true, false, false, len(rec.pending), f.launch
 		rec.settling = !rec.settleAt.IsZero() && !time.Now().Before(rec.settleAt)
 		f.untime(rec)
-		if slices.ContainsFunc(rec.pending, func(m happening) bool { return m.action == "remove" }) {
+		if slices.ContainsFunc(rec.pending, func(m happening) bool { return m.action == events.ActionRemove }) {
 			f.post(func() { f.looked(rec, &look{gone: true}, nil) })
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/docker/docker/api/types/events"
 )
 
 // EventKind says what happened to a container or sandbox.
@@ -157,7 +159,7 @@ func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool
 	// What is found at the very beginning has no event to wait for, unless
 	// the engine was asked to replay some.
 	if l.gone && rec.told.phase == phaseNone && (w.up || w.floor.IsZero()) {
-		i := slices.IndexFunc(msgs, func(m happening) bool { return m.action == "create" })
+		i := slices.IndexFunc(msgs, func(m happening) bool { return m.action == events.ActionCreate })
 		if i < 0 {
 			return true // it came and went in a gap, and somebody saw half of it
 		}

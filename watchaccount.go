@@ -1,6 +1,10 @@
 package dockpod
 
-import "time"
+import (
+	"time"
+
+	"github.com/docker/docker/api/types/events"
+)
 
 // phase is what was told last of a container's life.
 type phase int
@@ -48,7 +52,7 @@ func (a *account) advance(msgs []happening, l *look, settle bool, now time.Time)
 		t.catchUp(msgs[0])
 	}
 	for _, m := range msgs {
-		if t.take(m); m.action == "remove" && a.phase == phaseNone && l.gone {
+		if t.take(m); m.action == events.ActionRemove && a.phase == phaseNone && l.gone {
 			return t.told, true
 		}
 	}
@@ -168,11 +172,11 @@ func (t *telling) remove(at time.Time, noticed bool) {
 
 // catchUp tells of what was there before the first event that was seen.
 func (t *telling) catchUp(first happening) {
-	if first.action == "create" {
+	if first.action == events.ActionCreate {
 		return
 	}
 	t.create(t.look.state.created, true)
-	if first.action != "start" && !t.began.IsZero() && notAfter(t.began, first.at) {
+	if first.action != events.ActionStart && !t.began.IsZero() && notAfter(t.began, first.at) {
 		t.run(t.began, t.began, true, true)
 	}
 }
@@ -181,35 +185,35 @@ func (t *telling) catchUp(first happening) {
 func (t *telling) take(m happening) {
 	current := t.phase == phaseRunning && !t.outdates(m)
 	switch m.action {
-	case "create":
+	case events.ActionCreate:
 		if t.phase == phaseNone {
 			t.create(m.at, false)
 			t.name = "/" + m.attrs["name"] // the look shows a later one, perhaps
 		}
-	case "start":
+	case events.ActionStart:
 		t.takeStart(m)
-	case "die":
+	case events.ActionDie:
 		t.takeExit(m)
-	case "oom":
+	case events.ActionOOM:
 		t.oom = t.phase == phaseRunning
-	case "pause", "unpause":
+	case events.ActionPause, events.ActionUnPause:
 		if current {
-			t.setPaused(m.action == "pause", m.at, false)
+			t.setPaused(m.action == events.ActionPause, m.at, false)
 		}
-	case "health":
+	case events.ActionHealthStatus:
 		if current && t.health != m.detail {
 			t.health = m.detail
 			t.tell(EventHealth, m.at, false).Health = m.detail
 		}
-	case "update":
+	case events.ActionUpdate:
 		if t.phase != phaseNone {
 			t.tell(EventUpdated, m.at, false)
 		}
-	case "rename":
+	case events.ActionRename:
 		if t.phase != phaseNone {
 			t.rename("/"+m.attrs["name"], m.at, false)
 		}
-	case "remove":
+	case events.ActionRemove:
 		if t.phase != phaseNone || t.look.gone {
 			t.remove(m.at, false)
 		}
