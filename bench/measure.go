@@ -45,6 +45,7 @@ func rounds(ctx context.Context, n, engine int, variants ...variant) (result, er
 				return r, err
 			}
 			v := variants[(i+round)%len(variants)]
+			awaitIdle(ctx)
 			s, err := measure(ctx, engine, v.run)
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", v.name, err)
@@ -69,6 +70,38 @@ func measure(ctx context.Context, engine int, f func(context.Context) error) (sa
 	runtime.ReadMemStats(&after)
 	s.allocs, s.bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	return s, err
+}
+
+// awaitIdle waits, two seconds at most, until the machine has done next to
+// nothing for a moment: what was measured before leaves an engine busy.
+func awaitIdle(ctx context.Context) {
+	const moment = 50 * time.Millisecond
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+		busy, all := machineTicks()
+		time.Sleep(moment)
+		nowBusy, nowAll := machineTicks()
+		if 8*(nowBusy-busy) <= nowAll-all {
+			return
+		}
+	}
+}
+
+// machineTicks returns how much time all processors were busy, and all of
+// their time, in ticks of the kernel; zeros where it is not told.
+func machineTicks() (busy, all int64) {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, f := range strings.Fields(line) {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil || i > 8 {
+			continue // the name; what guests took is counted already
+		}
+		all += n
+		if i != 4 && i != 5 { // idle, and idle while a disk works
+			busy += n
+		}
+	}
+	return busy, all
 }
 
 func cpuTime() time.Duration {
