@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/dockpod/dockpod/internal/logline"
 )
@@ -155,6 +156,8 @@ func (d *Reader) engineError(size uint32) error {
 	return text
 }
 
+var buffers = sync.Pool{New: func() any { return new([bufferLen]byte) }}
+
 // Copy writes each frame of src to the writer of its stream, at once, until
 // src ends. A nil writer discards. It is stdcopy.StdCopy with one buffer that
 // is not moved after each frame, and two differences: a stream that ends
@@ -168,7 +171,9 @@ func Copy(stdout, stderr io.Writer, src io.Reader) (written int64, err error) {
 		stderr = io.Discard
 	}
 	outs := [...]io.Writer{0: stdout, logline.Stdout: stdout, logline.Stderr: stderr}
-	d := NewReader(src)
+	buf := buffers.Get().(*[bufferLen]byte)
+	defer buffers.Put(buf)
+	d := &Reader{src: src, buf: buf[:]}
 	for {
 		if d.left == 0 { // most frames are here as a whole, and cost a third without Next
 			rest := d.buf[d.r:d.w]
