@@ -118,10 +118,12 @@ const memoTime = time.Minute
 type memo[T any] struct {
 	keep   time.Duration // zero: memoTime
 	mu     sync.Mutex
-	flight chan struct{} // closed when the request that is under way ends
+	flight *memoFlight // the request that is under way, unless it began before a forget
 	at     time.Time
 	value  T
 }
+
+type memoFlight struct{ done chan struct{} } // closed when it ends
 
 // known returns what is remembered, if it is not too old.
 func (m *memo[T]) known() (v T, ok bool) {
@@ -138,15 +140,16 @@ func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error
 			defer m.mu.Unlock()
 			return m.value, nil
 		}
-		if m.flight == nil {
-			m.flight = make(chan struct{})
-			m.mu.Unlock()
-			return m.ask(ctx, fetch)
-		}
 		wait := m.flight
+		if wait == nil {
+			mine := &memoFlight{make(chan struct{})}
+			m.flight = mine
+			m.mu.Unlock()
+			return m.ask(ctx, mine, fetch)
+		}
 		m.mu.Unlock()
 		select {
-		case <-wait: // answered, or failed for its own caller: look again
+		case <-wait.done: // answered, or failed for its own caller: look again
 		case <-ctx.Done():
 			var zero T
 			return zero, ctx.Err()
@@ -155,12 +158,15 @@ func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error
 }
 
 // ask makes the request that others wait for.
-func (m *memo[T]) ask(ctx context.Context, fetch func(context.Context) (T, error)) (v T, err error) {
+func (m *memo[T]) ask(ctx context.Context, mine *memoFlight, fetch func(context.Context) (T, error)) (v T, err error) {
 	err = errNoAnswer
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		close(m.flight)
+		close(mine.done)
+		if m.flight != mine {
+			return // what it was told may have changed since
+		}
 		m.flight = nil
 		if err == nil {
 			m.value, m.at = v, time.Now()
@@ -169,10 +175,11 @@ func (m *memo[T]) ask(ctx context.Context, fetch func(context.Context) (T, error
 	return fetch(ctx)
 }
 
-// forget drops what is remembered.
+// forget drops what is remembered. What is being asked for just now is not
+// kept either, and those who come from now on ask anew.
 func (m *memo[T]) forget() {
 	m.mu.Lock()
-	m.at = time.Time{}
+	m.at, m.flight = time.Time{}, nil
 	m.mu.Unlock()
 }
 

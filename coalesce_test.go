@@ -162,3 +162,32 @@ func TestFlightsOutliveAGoexit(t *testing.T) {
 		}
 	})
 }
+
+// A request that was under way when a memo was told to forget is not its
+// answer any more, for those who come later.
+func TestMemoForgetsWhatIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memo[string]
+		get := func(answer string, takes time.Duration) string {
+			v, err := m.get(t.Context(), func(context.Context) (string, error) {
+				time.Sleep(takes)
+				return answer, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			return v
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { get("before", time.Second) })
+		synctest.Wait()
+		m.forget()
+		if got := get("after", 2*time.Second); got != "after" {
+			t.Errorf("got the answer from %s", got)
+		}
+		wg.Wait()
+		if got := get("again", 0); got != "after" {
+			t.Errorf("remembered the answer from %s", got)
+		}
+	})
+}

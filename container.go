@@ -391,13 +391,17 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 		return nil, &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", f.ID, len(list))}
 	}
 	if !f.Fast && f.State != StateRunning {
-		var problem error
-		list, problem = r.settleCreated(ctx, list)
+		var problems []error
+		list, problems = r.settleCreated(ctx, list)
+		problem := cmp.Or(problems...)
 		switch {
 		case problem != nil && ctx.Err() != nil && context.Cause(ctx) != errOurDeadline:
 			return nil, ctx.Err() // the caller's
 		case problem != nil && (f.State == StateCreated || f.State == StateExited):
 			return nil, problem
+		}
+		for _, err := range problems {
+			r.opts.logger.Warn("state of a listed container is unknown", slog.Any("err", err))
 		}
 	}
 	if f.State != "" {
@@ -511,8 +515,8 @@ func (r *Runtime) fromSummary(s container.Summary) (Container, error) {
 }
 
 // settleCreated finds out which of the created containers failed to start. The
-// error is one of those that left a state unknown.
-func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Container, error) {
+// errors are those that left a state unknown.
+func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Container, []error) {
 	var created []*Container
 	for i := range list {
 		if list[i].State == StateCreated {
@@ -537,13 +541,13 @@ func (r *Runtime) settleCreated(ctx context.Context, list []Container) ([]Contai
 			gone.Store(c.ID, true)
 		default:
 			c.State, problems[i] = StateUnknown, err
-			r.opts.logger.Warn("state of a listed container is unknown", slog.String("id", c.ID), slog.Any("err", err))
 		}
 	})
-	return slices.DeleteFunc(list, func(c Container) bool {
+	list = slices.DeleteFunc(list, func(c Container) bool {
 		_, ok := gone.Load(c.ID)
 		return ok
-	}), cmp.Or(problems...)
+	})
+	return list, slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 }
 
 // Managed is a container that [Runtime.ListManaged] found.
@@ -653,7 +657,7 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	}
 	req, err := r.containerRequest(ctx, sandboxID, c, s)
 	if err != nil {
-		return "", err
+		return "", scrub(err, c.Envs)
 	}
 	unlock, err := r.lockName(ctx, req.Name)
 	if err != nil {
@@ -989,7 +993,7 @@ func (r *Runtime) lastResort(ctx context.Context, id string, timeout error) erro
 		return nil
 	case err != nil:
 		return timeout
-	case info.State != nil && info.State.Running:
+	case outcomeOf(info).state == StateRunning: // or stopping still
 		return fmt.Errorf("still running with PID %d: %w", info.State.Pid, timeout)
 	}
 	return nil

@@ -1,8 +1,12 @@
 package dockpod
 
 import (
+	"context"
+	"errors"
 	"reflect"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unsafe"
 
 	"github.com/docker/docker/api/types/container"
@@ -68,3 +72,29 @@ func eachString(v reflect.Value, f func(string)) {
 		}
 	}
 }
+
+// An engine that is stopping a container, and says no more, has not stopped it.
+func TestStopIsNotOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := New(stoppingEngine{}, WithRequestTimeout(time.Second))
+		if err := rt.StopContainer(t.Context(), workloadID, 0); !errors.Is(err, ErrTimeout) {
+			t.Errorf("error is %v; want %v", err, ErrTimeout)
+		}
+	})
+}
+
+// stoppingEngine is Podman that waits for a process which does not end.
+type stoppingEngine struct{ DockerInterface }
+
+func (stoppingEngine) ContainerInspect(context.Context, string) (container.InspectResponse, error) {
+	info, err := (&execEngine{}).ContainerInspect(nil, "")
+	info.State = &container.State{Status: "stopping"}
+	return info, err
+}
+
+func (stoppingEngine) ContainerStop(ctx context.Context, _ string, _ container.StopOptions) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (stoppingEngine) ClientVersion() string { return "1.41" }

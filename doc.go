@@ -60,8 +60,8 @@
 // class is that of github.com/containerd/errdefs (errdefs.IsNotFound and so
 // on); the sentinels of this package, [ErrSandboxGone] for example, say what
 // no class can. [FieldError] names a field that was refused before the engine
-// was asked. An error holds no credential and no value of an environment
-// variable.
+// was asked. An error holds no credential, and no value of an environment
+// variable that has 4 bytes or more.
 //
 // Limits that the engine's kernel lacks are refused as well; [WithWarnings]
 // receives what else an engine says.

@@ -281,8 +281,8 @@ func parseConflict(text string) (name, holder string, ok bool) {
 }
 
 // classify turns an engine's answer to v about target into this package's
-// vocabulary. It is the one place where an engine's words are read, and only
-// where its classes do not tell; every wording in it was seen on an engine.
+// vocabulary. An engine's words are read only where its classes do not tell,
+// and every wording was seen on an engine.
 // Context errors, what is classified already, and nil pass through.
 func classify(v verb, target string, err error) error {
 	var done *classified
@@ -518,18 +518,28 @@ func scrub(err error, envs []EnvVar) error {
 	slices.SortFunc(secrets, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	secrets = slices.Compact(secrets)
 
+	clean := func(text string) string {
+		for _, s := range secrets {
+			text = strings.ReplaceAll(text, s, "…")
+		}
+		if head, cut := strings.CutSuffix(text, "…"); cut {
+			text = cutSecretStart(head, secrets) + "…" // bounded may have cut one in two
+		}
+		return text
+	}
 	text := err.Error()
-	clean := text
-	for _, s := range secrets {
-		clean = strings.ReplaceAll(clean, s, "…")
-	}
-	if head, cut := strings.CutSuffix(clean, "…"); cut {
-		clean = cutSecretStart(head, secrets) + "…" // bounded may have cut one in two
-	}
-	if clean == text {
+	if clean(text) == text {
 		return err
 	}
-	return &classified{kindOf(err), clean}
+	var field *FieldError
+	var unsupported *UnsupportedError
+	switch {
+	case errors.As(err, &field):
+		return &FieldError{field.Field, clean(field.Reason)}
+	case errors.As(err, &unsupported):
+		return &UnsupportedError{unsupported.Field, clean(unsupported.Reason)}
+	}
+	return &classified{kindOf(err), clean(text)}
 }
 
 // minSecret is the least length of a value that scrub looks for.

@@ -779,8 +779,13 @@ func TestScrubKeepsTheKind(t *testing.T) {
 		&classified{ErrImageNotFound, "no hunter22"}, fmt.Errorf("look: %w", &classified{ErrBadAnswer, "hunter22"}),
 		refused(t, 400, "hunter22"), refused(t, 409, "hunter22"), refused(t, 500, "hunter22"), refused(t, 503, "hunter22"),
 		fmt.Errorf("hunter22: %w", context.Canceled), fmt.Errorf("hunter22: %w", context.DeadlineExceeded),
+		&FieldError{"Mounts[0].Source", `"/hunter22" does not exist`}, &UnsupportedError{"Resources", "hunter22 is missing"},
 	} {
 		out := scrub(in, envs)
+		var field, sameField *FieldError
+		if errors.As(in, &field) && (!errors.As(out, &sameField) || sameField.Field != field.Field) {
+			t.Errorf("%v became a %T", in, out)
+		}
 		if strings.Contains(out.Error(), "hunter") || sentinelsOf(out) != sentinelsOf(in) || classesOf(out) != classesOf(in) {
 			t.Errorf("%v: %v: sentinels %q, classes %q; want %q, %q", in, out, sentinelsOf(out), classesOf(out), sentinelsOf(in), classesOf(in))
 		}

@@ -521,7 +521,7 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 			return -1, e
 		case !st.Running && all && (isContextError(why) || ctx.Err() != nil):
 			return x.finish(limit, st)
-		case !st.Running && (all || st.Pid != 0 || st.ExitCode != 0):
+		case !st.Running && (all || st.Pid != 0 || st.ExitCode != 0 || x.stdout.any.Load() || x.stderr.any.Load()):
 			e.Running = false
 			return -1, e
 		case !x.o.Kill:

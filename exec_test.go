@@ -296,6 +296,22 @@ func TestExecEndsWithDeadline(t *testing.T) {
 	})
 }
 
+// Podman tells of a process that has ended well what it tells of one that has
+// not begun: but that one has written nothing.
+func TestExecWhoseWriterFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &execEngine{out: frameOf(1, "hi"), states: []container.ExecInspect{{}}, podman: true}
+		r, w := io.Pipe()
+		r.CloseWithError(io.ErrClosedPipe)
+		start := time.Now()
+		_, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"x"}, Stdout: w, Kill: true})
+		var aborted *ExecAbortedError
+		if !errors.As(err, &aborted) || aborted.Running || time.Since(start) > time.Second {
+			t.Errorf("after %v: %+v", time.Since(start), err)
+		}
+	})
+}
+
 func TestExecDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &execEngine{states: []container.ExecInspect{{Pid: 7, Running: true}}}

@@ -125,12 +125,21 @@ func (f *feed) subscribe() {
 
 // follow reads one stream to its end and returns the time of its last event.
 func (f *feed) follow(since time.Time, seen *seenMessages) (last time.Time, err error) {
-	ctx, cancel := context.WithCancel(f.ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(f.ctx)
+	defer cancel(nil)
+	// The client waits for the beginning of the answer.
+	late := func() bool { return false }
+	if limit := f.r.opts.requestTimeout; limit > 0 {
+		t := time.AfterFunc(limit, func() { cancel(errOurDeadline) })
+		late = func() bool { return !t.Stop() }
+	}
 	messages, errs := f.src.Events(ctx, events.ListOptions{
 		Since:   fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()),
 		Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "image")),
 	})
+	if late() {
+		return last, &classified{ErrTimeout, fmt.Sprintf("the engine did not begin to tell events within %v", f.r.opts.requestTimeout)}
+	}
 	select {
 	case err := <-errs: // there is none
 		return last, err
@@ -157,6 +166,8 @@ func (f *feed) follow(since time.Time, seen *seenMessages) (last time.Time, err 
 				err = io.ErrUnexpectedEOF
 			}
 			return last, err
+		case <-ctx.Done():
+			return last, ctx.Err()
 		}
 	}
 }

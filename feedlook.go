@@ -156,6 +156,7 @@ func (f *feed) looked(rec *record, l *look, err error) {
 	}
 	if err != nil {
 		rec.failures++
+		rec.covered = 0
 		if rec.failures == 1 {
 			f.onTrouble(err)
 		}

@@ -506,7 +506,7 @@ const listTries = 3
 // a name such as "cafe" that the engine could take for one.
 //
 // The error is [ErrImageNotFound] if there is no such image. CRI's ImageStatus
-// answers nothing and no error then; its server tests for that sentinel. It is
+// answers nothing and no error then: its server tests for that sentinel. It is
 // a [*FieldError] if ref is not an image reference.
 func (r *Runtime) ImageStatus(ctx context.Context, ref string) (img Image, err error) {
 	ctx, end := r.begin(ctx, "inspect image", redactRef(ref))

@@ -32,8 +32,9 @@ var (
 )
 
 // Mirror is a picture in memory of a Runtime's containers and sandboxes, which
-// follows the engine's events. While nothing changes it asks the engine for
-// nothing but a list each [WithRelist]; a read of it asks for nothing at all.
+// follows the engine's events. While nothing changes it asks the engine, each
+// [WithRelist], for a list and an inspection of a tenth of the containers and
+// of each image in use; a read of it asks for nothing at all.
 // It is safe for concurrent use.
 //
 // The picture is as fresh as the last event: some milliseconds behind the

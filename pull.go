@@ -635,7 +635,8 @@ func pullKind(code int, text string) error {
 	case http.StatusNotFound:
 		return ErrManifestUnknown
 	}
-	text = strings.ToLower(text)
+	// The kernel's words are no registry's.
+	text = strings.ReplaceAll(strings.ToLower(text), "permission denied", "")
 	for _, w := range pullWords {
 		if w.words.MatchString(text) {
 			return w.kind

@@ -217,6 +217,7 @@ func TestPullError(t *testing.T) {
 		{"501 is none of these", 501, "msg", none, nil, errdefs.IsUnknown},
 		{"no reason", 0, "", none, nil, errdefs.IsUnknown},
 		{"figures that are no status", 0, "layer 502503504 of 429 has 401 bytes", none, nil, errdefs.IsUnknown},
+		{"the engine may not write", 0, "failed to register layer: open /var/lib/docker/overlay2/x/diff/bin/su: permission denied", internal, nil, errdefs.IsInternal},
 		{"disk full", 0, "write /var/lib/docker/tmp/x: no space left on device", internal, nil, errdefs.IsInternal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -105,7 +105,8 @@ func WithOwner(name string) Option { return func(o *options) { o.owner = name } 
 
 // WithLogger makes the Runtime report what it decides by itself: a container
 // left out of a list, a name conflict resolved. The default is silence.
-// Errors are returned, never logged.
+// Errors are returned, and not logged as well, but for those of single
+// containers in a list that is returned without them.
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
 
 // WithRequestTimeout bounds each operation. Zero means
@@ -286,7 +287,10 @@ func (r *Runtime) Close() error {
 	if r.close == nil {
 		return nil
 	}
-	return r.close()
+	if err := r.close(); err != nil {
+		return &Error{"close", "", err}
+	}
+	return nil
 }
 
 // errOurDeadline is the cause of a context that this library's deadline ended.
@@ -321,7 +325,7 @@ func wrapError(ctx context.Context, op, target string, limit time.Duration, err 
 	if err == nil || errors.As(err, &done) && done.Op == op && done.Target == target {
 		return err
 	}
-	if cause := context.Cause(ctx); cause != nil && !isContextError(cause) {
+	if cause := context.Cause(ctx); cause != nil && !isContextError(cause) && !isContextError(err) && !isOwnFinding(err) {
 		// The HTTP client reports a cause of the caller's own in place of
 		// the context's error, which looks like a failure of the engine.
 		err = fmt.Errorf("%w: %v", ctx.Err(), err)
@@ -330,6 +334,15 @@ func wrapError(ctx context.Context, op, target string, limit time.Duration, err 
 		err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, err)}
 	}
 	return &Error{op, target, err}
+}
+
+// isOwnFinding reports whether err says of what was asked for that it cannot
+// be, which no end of a context brings about.
+func isOwnFinding(err error) bool {
+	var field *FieldError
+	var unsupported *UnsupportedError
+	var conflict *NameConflictError
+	return errors.As(err, &field) || errors.As(err, &unsupported) || errors.As(err, &conflict)
 }
 
 // partTimeout bounds each of many requests that are one operation: a few that

@@ -1224,3 +1224,20 @@ func TestNoEnvInErrors(t *testing.T) {
 		})
 	}
 }
+
+// An error that is about what was asked for stays what it is under a context
+// that the caller ended with a cause of his own.
+func TestErrorsUnderACause(t *testing.T) {
+	cause := errors.New("the agent leaves")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	aborted := &ExecAbortedError{ExecID: "1", Running: true, Err: context.Canceled}
+	for _, err := range []error{&FieldError{"Image", "empty"}, &UnsupportedError{"CDI", "too old"}, &NameConflictError{}, aborted} {
+		if got := wrapError(ctx, "op", "x", 0, err); !errors.Is(got, err) {
+			t.Errorf("%T became %v", err, got)
+		}
+	}
+	if got := wrapError(ctx, "op", "x", 0, cause); !errors.Is(got, context.Canceled) {
+		t.Errorf("the client's error became %v", got)
+	}
+}

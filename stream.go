@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/api/types"
@@ -236,6 +237,7 @@ type said struct {
 	holds bool
 
 	head []byte
+	any  atomic.Bool // something was written
 }
 
 // maxSaid is how much is remembered; no engine's words are longer.
@@ -248,6 +250,7 @@ var failedExecWords = []string{"OCI runtime exec failed: ", "unable to find user
 func newSaid(w io.Writer) *said { return &said{w: w} }
 
 func (s *said) Write(p []byte) (int, error) {
+	s.any.Store(true)
 	if room := maxSaid - len(s.head); room > 0 {
 		s.head = append(s.head, p[:min(room, len(p))]...)
 		if s.holds && len(s.head) < maxSaid && mayBegin(string(s.head), failedExecWords) {

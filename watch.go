@@ -92,8 +92,9 @@ type Event struct {
 // told once more, Noticed, with what every [ContainerStatus] shows from now on;
 // what was told first was the truth.
 //
-// Events that name nothing of this Runtime's cost no request. Each other one
-// costs an inspection, shared by those that come together; a container whose
+// Events of containers that are not this Runtime's cost no request. Each other
+// one costs an inspection, shared by those that come together, and one of an
+// image, whoever uses it, that of each image in use; a container whose
 // inspection hangs holds up its own events alone. A loop that is slow holds up
 // nobody: if more than some thousand events wait, it is a gap like others.
 func (r *Runtime) Watch(ctx context.Context, since time.Time) iter.Seq2[Event, error] {

@@ -776,6 +776,31 @@ func TestWatchOutage(t *testing.T) {
 	})
 }
 
+// mute is an engine that answers all but a request for events.
+type mute struct{ *fake.Docker }
+
+func (mute) Events(ctx context.Context, _ events.ListOptions) (<-chan events.Message, <-chan error) {
+	<-ctx.Done()
+	errs := make(chan error, 1)
+	errs <- ctx.Err()
+	return nil, errs
+}
+
+// An engine that leaves a request for events without an answer is news too.
+func TestWatchWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fake.Docker{}
+		defer d.Close()
+		start := time.Now()
+		for _, err := range dockpod.New(mute{d}, dockpod.WithRequestTimeout(time.Second)).Watch(t.Context(), time.Time{}) {
+			if !errors.Is(err, dockpod.ErrTimeout) || time.Since(start) != time.Second {
+				t.Errorf("after %v: %v; want %v after a second", time.Since(start), err, dockpod.ErrTimeout)
+			}
+			break
+		}
+	})
+}
+
 // amnesiac is an engine that was killed after it told an exit and before it
 // noted it.
 type amnesiac struct {
