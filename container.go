@@ -659,7 +659,7 @@ func (r *Runtime) CreateContainer(ctx context.Context, sandboxID string, c Conta
 	if err != nil {
 		return "", scrub(err, c.Envs)
 	}
-	unlock, err := r.lockName(ctx, req.Name)
+	unlock, err := r.names.take(ctx, req.Name)
 	if err != nil {
 		return "", err
 	}
@@ -824,10 +824,11 @@ func (r *Runtime) sameSandbox(ctx context.Context, target, sandboxID string) (st
 func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 	ctx, end := r.begin(ctx, "start container", id)
 	defer end(&err)
-	info, err := r.inspect(ctx, id, TypeContainer)
+	info, unlock, err := r.inspectToStart(ctx, id)
 	if err != nil {
 		return err
 	}
+	defer unlock()
 	o := outcomeOf(info)
 	switch {
 	case o.state == StateRunning:
@@ -858,6 +859,27 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) (err error) {
 		return startErr
 	}
 	return err
+}
+
+// inspectToStart is inspect in turn: nobody else of this Runtime starts the
+// container or takes its log away until unlock. Two calls for a container that
+// ends at once would run it twice.
+func (r *Runtime) inspectToStart(ctx context.Context, id string) (info container.InspectResponse, unlock func(), err error) {
+	if unlock, err = r.starts.take(ctx, id); err != nil {
+		return info, nil, err
+	}
+	info, err = r.inspect(ctx, id, TypeContainer)
+	if err == nil && info.ID != id { // it was named in another way, as others may not name it
+		unlock()
+		if unlock, err = r.starts.take(ctx, info.ID); err != nil {
+			return info, nil, err
+		}
+		info, err = r.inspect(ctx, info.ID, TypeContainer)
+	}
+	if err != nil {
+		unlock()
+	}
+	return info, unlock, err
 }
 
 // provideLog makes a container's log stand at its path: as a link, or as a file
@@ -1029,6 +1051,10 @@ func (r *Runtime) removeContainer(ctx context.Context, info container.InspectRes
 	w := linkOf(info)
 	if w.dir == "" {
 		return nil
+	}
+	// A start that is under way may make the link yet. What is gone ends it.
+	if unlock, err := r.starts.take(ctx, info.ID); err == nil {
+		defer unlock()
 	}
 	err := removeLogLink(w.dir, w.rel, w.target, w.ID)
 	if errors.Is(err, errNotOurLink) {

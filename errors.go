@@ -331,8 +331,8 @@ func classify(v verb, target string, err error) error {
 			return as(ErrRemovalInProgress)
 		case has("address already in use", "port is already allocated"):
 			return as(ErrPortInUse)
-		case has("non running container", "non-running container", "namespace of container"):
-			return as(ErrSandboxGone)
+		case has("non running container", "non-running container", "namespace of container", "namespace path: "):
+			return as(ErrSandboxGone) // the last is runc's, of one that ended that moment
 		case has("no such container") && !has(strings.ToLower(target)):
 			return as(ErrSandboxGone)
 		case errdefs.IsNotFound(err) && has("network ") && !has("no such container"):
@@ -352,6 +352,9 @@ func classify(v verb, target string, err error) error {
 	case verbLogs:
 		if errdefs.IsNotImplemented(err) || has("does not support reading", "using the 'none' log driver") {
 			return as(ErrLogsUnreadable)
+		}
+		if has("dead or marked for removal") {
+			return as(ErrRemovalInProgress)
 		}
 	case verbUpdate:
 		// Podman has no such call: a 404 that names no container.

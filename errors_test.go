@@ -208,6 +208,8 @@ func TestClassify(t *testing.T) {
 		{"sandbox gone, Docker 28", verbStart, 500, "joining network namespace of container: No such container: " + sandboxID, ErrSandboxGone, "FailedPrecondition"},
 		{"sandbox stopped, Docker 20.10", verbStart, 409, "cannot join network of a non running container: " + sandboxID, ErrSandboxGone, "FailedPrecondition"},
 		{"sandbox stopped, Docker 28", verbStart, 409, "cannot join network namespace of a non running container: container k8s_POD_p_ns_u_0 is exited", ErrSandboxGone, "FailedPrecondition"},
+		{"log of one on its way out", verbLogs, 409, "can not get logs from container which is dead or marked for removal", ErrRemovalInProgress, "Conflict"},
+		{"sandbox ended that moment, Docker 20.10", verbStart, 500, "failed to create shim task: OCI runtime create failed: runc create failed: unable to create new parent process: namespace path: lstat /proc/23074/ns/ipc: no such file or directory: unknown", ErrSandboxGone, "FailedPrecondition"},
 		{"container gone, Docker", verbStart, 404, "No such container: " + workloadID, ErrContainerNotFound, "NotFound"},
 		{"container gone, Podman", verbStart, 404, podmanGone, ErrContainerNotFound, "NotFound"},
 		{"container gone, no words", verbStart, 404, "", ErrContainerNotFound, "NotFound"},

@@ -336,6 +336,7 @@ type execRun struct {
 	id        string
 
 	stdout, stderr *said
+	stuck          bool // a writer blocks still
 }
 
 func (x *execRun) create(ctx context.Context) error {
@@ -396,6 +397,7 @@ func (x *execRun) run(ctx context.Context) (int, error) {
 		if err == errStreamCut {
 			err = &classified{ErrBadAnswer, "the engine cut the streams of the exec"}
 		}
+		x.stuck = s.stuck
 		return x.abort(ctx, false, err)
 	}
 	st, err := x.wait(ctx)
@@ -515,10 +517,24 @@ func (x *execRun) abort(ctx context.Context, all bool, why error) (int, error) {
 	pause := newBackoff(5*time.Millisecond, 200*time.Millisecond)
 	for {
 		st, err := x.inspect(limit)
-		switch {
-		case err != nil:
+		if err != nil {
+			err = x.explain(limit, err)
+			if errors.Is(err, ErrContainerNotFound) || errors.Is(err, ErrNotRunning) {
+				e.Running = false // it ended with its container
+				if errors.Is(why, ErrBadAnswer) {
+					e.Err = err
+				}
+				return -1, e
+			}
 			e.Reason = fmt.Sprintf("it cannot be looked at: %v", err)
 			return -1, e
+		}
+		if st.Pid != 0 && !x.stuck { // it ran: no words of the engine's
+			late, cancel := x.r.detached(ctx, writerTime)
+			_ = x.release(late) // the call has failed already
+			cancel()
+		}
+		switch {
 		case !st.Running && all && (isContextError(why) || ctx.Err() != nil):
 			return x.finish(limit, st)
 		case !st.Running && (all || st.Pid != 0 || st.ExitCode != 0 || x.stdout.any.Load() || x.stderr.any.Load()):

@@ -393,3 +393,79 @@ func TestSaid(t *testing.T) {
 		}
 	}
 }
+
+// What a process wrote until its call ended is there, also what could have
+// become the engine's words; those of an engine are not.
+func TestExecAbortReleases(t *testing.T) {
+	for _, tt := range []struct {
+		out  string
+		pid  int
+		want string
+	}{
+		{"u", 7, "u"},
+		{"OCI runtime exec failed: so it seems", 7, "OCI runtime exec failed: so it seems"},
+		{"OCI runtime exec failed: ", 0, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &execEngine{out: frameOf(1, tt.out), delay: time.Hour, states: []container.ExecInspect{{Pid: tt.pid, Running: tt.pid != 0, ExitCode: 126}}}
+			res, err := New(e).ExecSync(t.Context(), workloadID, []string{"x"}, ExecSyncOptions{Timeout: time.Minute})
+			if !errors.Is(err, ErrExecTimeout) || string(res.Stdout) != tt.want {
+				t.Errorf("%q: output %q, error %v", tt.out, res.Stdout, err)
+			}
+			time.Sleep(time.Hour)
+		})
+	}
+}
+
+// A writer that blocks keeps what is held back, too.
+func TestExecAbortBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &execEngine{out: frameOf(2, "x") + frameOf(1, "u"), delay: time.Hour, states: []container.ExecInspect{{Pid: 7, Running: true}}}
+		r, w := io.Pipe()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if _, err := New(e).Exec(ctx, workloadID, ExecOptions{Command: []string{"x"}, Stdout: w, Stderr: w}); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > time.Minute+2*writerTime {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		r.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
+// lostExec is an engine that removes the container under its exec.
+type lostExec struct{ execEngine }
+
+func (e *lostExec) ContainerExecInspect(context.Context, string) (container.ExecInspect, error) {
+	e.asked++
+	return container.ExecInspect{}, notFoundText("No such exec instance: 12345678")
+}
+
+func (e *lostExec) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	if e.asked > 0 {
+		return container.InspectResponse{}, notFoundText("No such container: " + id)
+	}
+	return e.execEngine.ContainerInspect(ctx, id)
+}
+
+// A process that was lost with its container does not run.
+func TestExecLostWithContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := New(&lostExec{}).ExecSync(t.Context(), workloadID, []string{"x"}, ExecSyncOptions{})
+		var aborted *ExecAbortedError
+		if !errors.Is(err, ErrContainerNotFound) || !errors.As(err, &aborted) || aborted.Running {
+			t.Errorf("error is %v; want ErrContainerNotFound, and that nothing runs", err)
+		}
+	})
+}
+
+// A writer that counts more than it was given has not failed.
+func TestSinkCounts(t *testing.T) {
+	if n, err := newSink(overcounting{}).Write([]byte("ab")); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+type overcounting struct{}
+
+func (overcounting) Write(p []byte) (int, error) { return len(p) + 1, nil }

@@ -46,7 +46,8 @@ type Runtime struct {
 
 	hostRoot memo[hostFiles]
 
-	names   nameLocks
+	names   locks[Name]   // somebody is making a container of this name
+	starts  locks[string] // somebody is starting the container of this ID, or links its log
 	lists   flights[[]container.Summary]
 	entries flights[[]lean.Entry]
 	images  imageCache
@@ -349,43 +350,42 @@ func isOwnFinding(err error) bool {
 // hang must not use up the time of all.
 func (r *Runtime) partTimeout() time.Duration { return r.opts.requestTimeout / 8 }
 
-// nameLocks holds a lock for each name that somebody is making a container of.
-type nameLocks struct {
+// locks keeps the calls of this Runtime that do the same thing in a row; calls
+// of other processes are told apart by the engine alone. The zero value is
+// ready to use.
+type locks[K comparable] struct {
 	mu   sync.Mutex
-	held map[Name]*nameLock
+	held map[K]*lock
 }
 
-type nameLock struct {
+type lock struct {
 	turn  chan struct{} // holds one value while somebody has the lock
 	users int           // who have it or wait for it
 }
 
-// lockName keeps the calls of this Runtime that make a container of one name
-// in a row; calls of other processes are told apart by the engine alone.
-func (r *Runtime) lockName(ctx context.Context, n Name) (unlock func(), err error) {
-	locks := &r.names
-	locks.mu.Lock()
-	l := locks.held[n]
-	if l == nil {
-		l = &nameLock{turn: make(chan struct{}, 1)}
-		if locks.held == nil {
-			locks.held = map[Name]*nameLock{}
+func (l *locks[K]) take(ctx context.Context, key K) (unlock func(), err error) {
+	l.mu.Lock()
+	k := l.held[key]
+	if k == nil {
+		k = &lock{turn: make(chan struct{}, 1)}
+		if l.held == nil {
+			l.held = map[K]*lock{}
 		}
-		locks.held[n] = l
+		l.held[key] = k
 	}
-	l.users++
-	locks.mu.Unlock()
+	k.users++
+	l.mu.Unlock()
 
 	leave := func() {
-		locks.mu.Lock()
-		defer locks.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(locks.held, n)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if k.users--; k.users == 0 {
+			delete(l.held, key)
 		}
 	}
 	select {
-	case l.turn <- struct{}{}:
-		return func() { <-l.turn; leave() }, nil
+	case k.turn <- struct{}{}:
+		return func() { <-k.turn; leave() }, nil
 	case <-ctx.Done():
 		leave()
 		return nil, ctx.Err()

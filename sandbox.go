@@ -249,7 +249,7 @@ func (r *Runtime) RunSandbox(ctx context.Context, s SandboxConfig) (id string, e
 		return "", err
 	}
 	// Two calls for one sandbox must not undo each other's.
-	unlock, err := r.lockName(ctx, s.sandboxName())
+	unlock, err := r.names.take(ctx, s.sandboxName())
 	if err != nil {
 		return "", err
 	}

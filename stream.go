@@ -25,6 +25,8 @@ type session struct {
 	stdinOnly  bool      // end with it
 
 	stdout, stderr *sink
+
+	stuck bool // after run: a writer blocks still
 }
 
 // errStreamCut: the engine's stream ended in the middle, or in its own error.
@@ -90,6 +92,7 @@ func (s *session) run(ctx context.Context) error {
 	select {
 	case <-out:
 	case <-t.C:
+		s.stuck = true
 		err = fmt.Errorf("%w, and a writer of the output still blocks", err)
 	}
 	return err
@@ -218,7 +221,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	if s.err == nil {
 		s.err = err
 	}
-	return n, err
+	return min(n, len(p)), err // some count what they made of it
 }
 
 // shut has nothing written any more, and tells whether a write is under way.

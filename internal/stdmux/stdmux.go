@@ -162,7 +162,8 @@ var buffers = sync.Pool{New: func() any { return new([bufferLen]byte) }}
 // src ends. A nil writer discards. It is stdcopy.StdCopy with one buffer that
 // is not moved after each frame, and two differences: a stream that ends
 // inside a frame is io.ErrUnexpectedEOF, after the bytes that came, and
-// written is right beside an error too. A writer's error is returned as it is.
+// written is right beside an error too, unless a writer counts wrongly. A
+// writer's error is returned as it is.
 func Copy(stdout, stderr io.Writer, src io.Reader) (written int64, err error) {
 	if stdout == nil {
 		stdout = io.Discard
