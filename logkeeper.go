@@ -37,6 +37,7 @@ type logKeeper struct {
 	wrote     bool               // since progressed was called
 	news      []error            // noted, and not told yet
 	telling   bool               // a goroutine is telling them, and will tell what comes meanwhile
+	failed    error              // of the file that is open: its end is not known, and nothing more goes into it
 	over      error              // why nothing opens the file any more; nil: the next try will
 }
 
@@ -176,10 +177,17 @@ func (w *logKeeper) reopen() error {
 	}
 	var err error
 	if len(w.batch) > 0 { // else a flush tells nothing of the engine
-		err = w.flushLocked()
+		if err = w.flushLocked(); err != nil {
+			w.noteLocked(err)
+			if w.cut != nil {
+				w.cut() // the lines come again with the next try
+			}
+		}
 	}
 	switch {
 	case err != nil:
+	case w.failed != nil:
+		err = w.failed
 	case w.store.file == nil:
 		err = w.openLocked()
 	default:
@@ -382,14 +390,14 @@ func (w *logKeeper) flush() error {
 
 func (w *logKeeper) flushLocked() error {
 	wrote := len(w.batch) > 0
-	if wrote {
-		err := w.store.append(w.batch, w.batchLast)
-		w.batch, w.batchLast = w.batch[:0], time.Time{}
-		if err != nil {
-			return &logWriteError{err}
-		}
-		w.wrote = true
+	if wrote && w.failed == nil {
+		w.failed = w.store.append(w.batch, w.batchLast)
 	}
+	w.batch, w.batchLast = w.batch[:0], time.Time{}
+	if w.failed != nil {
+		return &logWriteError{w.failed}
+	}
+	w.wrote = w.wrote || wrote
 	if w.err != nil && (wrote || !w.writeErr) {
 		w.noteLocked(nil)
 	}
@@ -477,7 +485,7 @@ func (w *logKeeper) close() {
 }
 
 func (w *logKeeper) closeLocked() {
-	w.batch, w.batchLast = nil, time.Time{}
+	w.batch, w.batchLast, w.failed = nil, time.Time{}, nil
 	w.store.close()
 }
 

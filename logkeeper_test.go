@@ -3,9 +3,12 @@ package dockpod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -88,5 +91,101 @@ func TestReopenAfterTheEnd(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Lines that a reopening could not write are in the file once it can be
+// written again, each once and in order, and none of what was written of them.
+func TestReopenThatCannotWrite(t *testing.T) {
+	t.Run("the stream is silent", func(t *testing.T) { testReopenThatCannotWrite(t, false) })
+	t.Run("the stream goes on", func(t *testing.T) { testReopenThatCannotWrite(t, true) })
+}
+
+func testReopenThatCannotWrite(t *testing.T, goesOn bool) {
+	var lines []string
+	for i := range 30 {
+		lines = append(lines, fmt.Sprintf("%s line %d\n", stampOf(logEpoch.Add(time.Duration(i)*time.Second)), i))
+	}
+	var (
+		begun   = make(chan *io.PipeWriter, 1)
+		streams int
+		told    []error
+	)
+	w := newTestKeeper(t, &logEngine{
+		inspect: func() (bool, error) { return true, nil },
+		logs: func(o container.LogsOptions) (io.ReadCloser, error) {
+			if !o.Follow {
+				return io.NopCloser(strings.NewReader(strings.Join(lines[:20], ""))), nil
+			}
+			r, stream := io.Pipe()
+			n := 10
+			if streams++; streams > 1 {
+				n = 20
+			}
+			go func() {
+				_, _ = io.WriteString(stream, strings.Join(lines[:n], ""))
+				begun <- stream
+			}()
+			return r, nil
+		},
+	}, LogFileOptions{OnError: func(_ string, err error) { told = append(told, err) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer close(w.done)
+		w.run(ctx)
+	}()
+	has := func(n int) {
+		t.Helper()
+		want := strings.ReplaceAll(strings.Join(lines[:n], ""), " line", " stdout F line")
+		var got []byte
+		for range 5000 {
+			if got, _ = os.ReadFile(w.store.path()); string(got) == want {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Fatalf("the file has\n%swant\n%s", got, want)
+	}
+	stream := <-begun
+	has(10)
+
+	// The lines up to the 20th were read, and only a part of them can be written.
+	w.mu.Lock()
+	if _, err := w.store.file.WriteString(strings.Replace(lines[10], " line", " stdout F line", 1)[:30]); err != nil {
+		t.Error(err)
+	}
+	w.store.file.Close()
+	w.store.file, _ = os.Open(w.store.path()) // cannot be written
+	w.batch = append(w.batch, strings.ReplaceAll(strings.Join(lines[10:20], ""), " line", " stdout F line")...)
+	if goesOn {
+		w.cut = nil // it is slow to end
+	}
+	w.mu.Unlock()
+	if err := w.reopen(); !errors.Is(err, ErrLogFile) {
+		t.Errorf("error %v", err)
+	}
+	if goesOn {
+		if err := w.reopen(); !errors.Is(err, ErrLogFile) {
+			t.Errorf("the next error %v", err)
+		}
+		_, _ = io.WriteString(stream, strings.Join(lines[20:], ""))
+	}
+	var next *io.PipeWriter
+	select {
+	case next = <-begun:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the writer does not begin again")
+	}
+	has(20)
+	if err := w.reopen(); err != nil {
+		t.Error(err)
+	}
+	_, _ = io.WriteString(next, strings.Join(lines[20:], ""))
+	has(30)
+	cancel()
+	<-w.done
+	if len(told) != 2 || told[0] == nil || told[1] != nil {
+		t.Errorf("told %v", told)
 	}
 }
