@@ -37,6 +37,8 @@ type logKeeper struct {
 	wrote     bool               // since progressed was called
 	news      []error            // noted, and not told yet
 	telling   bool               // a goroutine is telling them, and will tell what comes meanwhile
+	failed    error              // of the file that is open: its end is not known, and nothing more goes into it
+	over      error              // why nothing opens the file any more; nil: the next try will
 }
 
 // maxLogBatch is how many bytes of lines go into the file at once.
@@ -53,7 +55,7 @@ const (
 // container is gone, or the log cannot be read at all.
 func (w *logKeeper) run(ctx context.Context) {
 	defer w.started()
-	defer w.close()
+	defer w.end(ctx)
 	wait := newBackoff(logRetryFirst, logRetryLimit)
 	for ctx.Err() == nil {
 		ended, err := w.try(ctx)
@@ -85,6 +87,9 @@ func (w *logKeeper) tried(err error, busy bool) {
 	w.elsewhere = busy
 	if err != nil && !busy && err != errLogShrank {
 		w.noteLocked(err)
+	}
+	if isFinal(err) {
+		w.over = &logFileError{err}
 	}
 	w.startedLocked()
 }
@@ -130,12 +135,19 @@ func (w *logKeeper) open() error {
 	if w.store.file != nil {
 		return nil
 	}
-	made, err := w.store.open()
-	w.made, w.elsewhere = w.made || made, false
-	if err != nil {
+	if err := w.openLocked(); err != nil {
 		return &logWriteError{err}
 	}
 	return nil
+}
+
+func (w *logKeeper) openLocked() error {
+	made, err := w.store.open()
+	w.made = w.made || made
+	if err == nil {
+		w.elsewhere = false
+	}
+	return err
 }
 
 // follow writes as long as the stream lasts, or until restart is called.
@@ -155,15 +167,29 @@ func (w *logKeeper) follow(ctx context.Context) error {
 	return err
 }
 
-// reopen begins a new file where the old one was moved aside.
+// reopen begins a new file where the old one was moved aside. Between two
+// tries that is the file of the next one.
 func (w *logKeeper) reopen() error {
 	w.mu.Lock()
 	defer w.unlock()
-	err := w.flushLocked()
+	if w.over != nil {
+		return w.over
+	}
+	var err error
+	if len(w.batch) > 0 { // else a flush tells nothing of the engine
+		if err = w.flushLocked(); err != nil {
+			w.noteLocked(err)
+			if w.cut != nil {
+				w.cut() // the lines come again with the next try
+			}
+		}
+	}
 	switch {
 	case err != nil:
+	case w.failed != nil:
+		err = w.failed
 	case w.store.file == nil:
-		_, err = w.store.open()
+		err = w.openLocked()
 	default:
 		err = w.store.reopen()
 	}
@@ -364,14 +390,14 @@ func (w *logKeeper) flush() error {
 
 func (w *logKeeper) flushLocked() error {
 	wrote := len(w.batch) > 0
-	if wrote {
-		err := w.store.append(w.batch, w.batchLast)
-		w.batch, w.batchLast = w.batch[:0], time.Time{}
-		if err != nil {
-			return &logWriteError{err}
-		}
-		w.wrote = true
+	if wrote && w.failed == nil {
+		w.failed = w.store.append(w.batch, w.batchLast)
 	}
+	w.batch, w.batchLast = w.batch[:0], time.Time{}
+	if w.failed != nil {
+		return &logWriteError{w.failed}
+	}
+	w.wrote = w.wrote || wrote
 	if w.err != nil && (wrote || !w.writeErr) {
 		w.noteLocked(nil)
 	}
@@ -455,8 +481,30 @@ func (w *logKeeper) startedLocked() {
 func (w *logKeeper) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.batch, w.batchLast = nil, time.Time{}
+	w.closeLocked()
+}
+
+func (w *logKeeper) closeLocked() {
+	w.batch, w.batchLast, w.failed = nil, time.Time{}, nil
 	w.store.close()
+}
+
+// errLogKeeperEnded is a writer that was ended by the Runtime: with it, or
+// because the container was removed.
+var errLogKeeperEnded = errors.New("nothing writes it any more")
+
+// end is the last close.
+func (w *logKeeper) end(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closeLocked()
+	switch {
+	case w.over != nil:
+	case ctx.Err() != nil:
+		w.over = &logFileError{errLogKeeperEnded}
+	default:
+		w.over = ErrNotRunning
+	}
 }
 
 // restart ends the stream: the writer looks again whether the container runs,

@@ -510,6 +510,76 @@ func TestReopenContainerLogFails(t *testing.T) {
 	reopen("an engine that hangs", w.id, dockpod.ErrTimeout)
 }
 
+// A log that the engine does not give back has no new file either: the error
+// stays, and nothing holds the old file.
+func TestReopenContainerLogThatCannotBeRead(t *testing.T) {
+	w := newLogWorld(t, dockpod.LogFileOptions{}, nil)
+	id := w.create(t, dockpod.ContainerConfig{Name: "none", Image: "app:1", LogPath: "none/0.log", LogConfig: dockpod.LogConfig{Driver: "none"}})
+	// The agent before has started it.
+	if err := w.docker.ContainerStart(t.Context(), id, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		err := w.rt.ReopenContainerLog(t.Context(), id)
+		if !errors.Is(err, dockpod.ErrLogFile) || !errors.Is(err, dockpod.ErrLogsUnreadable) {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if told := w.told(); slices.Contains(told, nil) {
+		t.Errorf("told %v", told)
+	}
+	st, err := w.rt.ContainerStatus(t.Context(), id)
+	if err != nil || len(st.Problems) != 1 {
+		t.Errorf("problems %v, error %v", st.Problems, err)
+	}
+	if err := w.rt.RemoveContainer(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(w.dir, "none")); err != nil || len(left) > 0 {
+		t.Errorf("%d files are left: %v", len(left), err)
+	}
+}
+
+// While the engine is away a log can be reopened, which does not tell that it
+// is written again.
+func TestReopenContainerLogOfAnEngineThatIsAway(t *testing.T) {
+	var away atomic.Bool
+	w := newLogWorld(t, dockpod.LogFileOptions{}, func(d *fake.Docker) dockpod.DockerInterface {
+		d.Before = func(_ context.Context, op fake.Op, _ string) error {
+			if away.Load() && op == fake.OpContainerLogs {
+				return fake.Internal("the engine is restarting")
+			}
+			return nil
+		}
+		return d
+	})
+	away.Store(true)
+	if err := w.rt.StartContainer(t.Context(), w.id); !errors.Is(err, dockpod.ErrLogFile) {
+		t.Fatalf("start: %v", err)
+	}
+	if err := os.Rename(w.path(), w.path()+".20060102-150405"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.rt.ReopenContainerLog(t.Context(), w.id); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(w.path()); err != nil {
+		t.Error(err)
+	}
+	if st, err := w.rt.ContainerStatus(t.Context(), w.id); err != nil || len(st.Problems) != 1 {
+		t.Errorf("problems %v, error %v", st.Problems, err)
+	}
+	w.until(t, "errors", func() bool { return len(w.told()) > 0 })
+	if told := w.told(); len(told) != 1 || told[0] == nil {
+		t.Errorf("told %v", told)
+	}
+	away.Store(false)
+	w.write(1, 3)
+	w.reaches(t, 3)
+	w.finish(t)
+	w.expect(t, 3)
+}
+
 func TestLogFileOptions(t *testing.T) {
 	for _, o := range []dockpod.LogFileOptions{{MaxSize: -1}, {MaxFiles: -1}, {MaxFiles: 1}} {
 		rt := dockpod.New(&fake.Docker{}, dockpod.WithLogFiles(o))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 	"github.com/dockpod/dockpod"
 	"github.com/dockpod/dockpod/fake"
 )
@@ -73,6 +74,25 @@ func TestClose(t *testing.T) {
 			t.Errorf("the second Close: %v", err)
 		}
 	})
+}
+
+// A stream of events that is asked for while the engine is closed ends.
+func TestEventsWhileClosing(t *testing.T) {
+	for name, o := range map[string]events.ListOptions{"from now on": {}, "of the past": {Until: "1"}} {
+		t.Run(name, func(t *testing.T) {
+			d := &fake.Docker{}
+			d.Before = func(context.Context, fake.Op, string) error { return d.Close() }
+			_, errs := d.Events(t.Context(), o)
+			select {
+			case err := <-errs:
+				if err == nil {
+					t.Error("the stream ended well")
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("the stream does not end")
+			}
+		})
+	}
 }
 
 func TestConnect(t *testing.T) {

@@ -121,6 +121,9 @@ func (d *Docker) Events(ctx context.Context, o events.ListOptions) (<-chan event
 	_, err := do(ctx, d, OpEvents, "", func() (struct{}, error) {
 		d.lock()
 		defer d.mu.Unlock()
+		if d.closed { // since it was looked at: nothing would serve the stream
+			return struct{}{}, errClosed
+		}
 		since, err := eventTime(o.Since, d.now())
 		if err != nil {
 			return struct{}{}, err

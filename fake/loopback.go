@@ -61,6 +61,11 @@ func (l *loopback) dial(ctx context.Context, port int, stop <-chan struct{}) (ne
 	here, there := newConn(fmt.Sprintf("127.0.0.1:%d", port))
 	select {
 	case n.queue <- there:
+		if isClosed(n.done) { // nobody accepts it, if the queue was drained before
+			here.Close()
+			there.Close()
+			return nil, refused
+		}
 		return here, nil
 	case <-n.done:
 		return nil, refused
