@@ -444,9 +444,9 @@ func (m *Mirror) readable(ctx context.Context) error {
 // says, and f.Fast changes nothing; only where a container's first inspection
 // fails or hangs it is as a fast list shows it.
 func (m *Mirror) ListContainers(ctx context.Context, f Filter) ([]Container, error) {
-	return listMirror(ctx, m, "list containers", f.check(), f, TypeContainer, func(e *entry) (Container, bool) {
+	return listMirror(ctx, m, "list containers", f.check(), f, TypeContainer, func(e *entry) (_ Container, selected, inState bool) {
 		c := &e.container.Container
-		return *c, (f.SandboxID == "" || c.SandboxID == f.SandboxID) && (f.UID == "" || c.Name.UID == f.UID) && (f.State == "" || c.State == f.State)
+		return *c, (f.SandboxID == "" || c.SandboxID == f.SandboxID) && (f.UID == "" || c.Name.UID == f.UID), f.State == "" || c.State == f.State
 	})
 }
 
@@ -454,32 +454,37 @@ func (m *Mirror) ListContainers(ctx context.Context, f Filter) ([]Container, err
 // [Runtime.ListSandboxes] does.
 func (m *Mirror) ListSandboxes(ctx context.Context, f SandboxFilter) ([]Sandbox, error) {
 	match := Filter{ID: f.ID, Labels: f.Labels}
-	return listMirror(ctx, m, "list sandboxes", f.check(), match, TypeSandbox, func(e *entry) (Sandbox, bool) {
+	return listMirror(ctx, m, "list sandboxes", f.check(), match, TypeSandbox, func(e *entry) (_ Sandbox, selected, inState bool) {
 		sb := &e.sandbox.Sandbox
-		return *sb, (f.UID == "" || sb.Name.UID == f.UID) && (f.State == "" || sb.State == f.State)
+		return *sb, f.UID == "" || sb.Name.UID == f.UID, f.State == "" || sb.State == f.State
 	})
 }
 
 // listMirror returns what pick takes of the entries of a kind that match by
-// their ID and labels. invalid, if not nil, is what is wrong with the filter.
-func listMirror[T any](ctx context.Context, m *Mirror, op string, invalid error, match Filter, kind string, pick func(*entry) (T, bool)) ([]T, error) {
+// their ID and labels. Those in another state are not listed, but an ID prefix
+// of theirs is taken. invalid, if not nil, is what is wrong with the filter.
+func listMirror[T any](ctx context.Context, m *Mirror, op string, invalid error, match Filter, kind string, pick func(*entry) (item T, selected, inState bool)) ([]T, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if err := cmp.Or(m.readable(ctx), invalid); err != nil {
 		return nil, &Error{op, "", err}
 	}
 	from := m.narrow(kind, match)
-	list := make([]T, 0, len(from))
+	list, n := make([]T, 0, len(from)), 0
 	for _, e := range from {
 		if !match.selectsID(e.id) || !match.selectsLabels(e.labels) {
 			continue
 		}
-		if item, ok := pick(e); ok {
+		item, selected, inState := pick(e)
+		if selected {
+			n++
+		}
+		if selected && inState {
 			list = append(list, item)
 		}
 	}
-	if match.IDPrefix && len(list) > 1 {
-		return nil, &Error{op, "", &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", match.ID, len(list))}}
+	if match.IDPrefix && n > 1 {
+		return nil, &Error{op, "", &FieldError{"Filter.ID", fmt.Sprintf("prefix %q is that of %d containers", match.ID, n)}}
 	}
 	return list, nil
 }

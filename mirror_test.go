@@ -82,6 +82,53 @@ func TestMirrorReads(t *testing.T) {
 	})
 }
 
+// A Mirror refuses a prefix of several IDs where a Runtime does: whatever
+// their states, but among those that are selected otherwise.
+func TestMirrorOfAnIDPrefix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, rt, m := mirrored(t, 40)
+		// 40 IDs have no more than 16 beginnings.
+		prefix, byPrefix := "", map[string][]dockpod.Container{}
+		for _, s := range m.Statuses() {
+			prefix = s.ID[:1]
+			if byPrefix[prefix] = append(byPrefix[prefix], s.Container); len(byPrefix[prefix]) > 1 {
+				break
+			}
+		}
+		one, other := byPrefix[prefix][0], byPrefix[prefix][1]
+		if err := rt.StartContainer(t.Context(), one.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		of := func(f dockpod.Filter) dockpod.Filter {
+			f.ID, f.IDPrefix = prefix, true
+			return f
+		}
+		for _, f := range []dockpod.Filter{
+			of(dockpod.Filter{}),
+			of(dockpod.Filter{State: dockpod.StateRunning}),
+			of(dockpod.Filter{State: dockpod.StateExited}),
+			of(dockpod.Filter{State: dockpod.StateRunning, Labels: map[string]string{dockpod.LabelContainerName: one.Name.Container}}),
+			of(dockpod.Filter{State: dockpod.StateRunning, Labels: map[string]string{dockpod.LabelContainerName: other.Name.Container}}),
+			of(dockpod.Filter{State: dockpod.StateRunning, UID: "none"}),
+			of(dockpod.Filter{State: dockpod.StateRunning, SandboxID: "none"}),
+			{ID: one.ID, IDPrefix: true, State: dockpod.StateExited},
+		} {
+			want, wantErr := rt.ListContainers(t.Context(), f)
+			got, err := m.ListContainers(t.Context(), f)
+			if len(got) != len(want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+				t.Errorf("%+v: %d containers, %v; a Runtime has %d, %v", f, len(got), err, len(want), wantErr)
+			}
+		}
+		var field *dockpod.FieldError
+		if _, err := m.ListContainers(t.Context(), of(dockpod.Filter{State: dockpod.StateRunning})); !errors.As(err, &field) {
+			t.Errorf("error is %v; want a *FieldError", err)
+		}
+	})
+}
+
 func TestMirrorFreshness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, _, m := mirrored(t, 3)

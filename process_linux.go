@@ -2,6 +2,7 @@ package dockpod
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 // ours: an engine elsewhere, or in another PID namespace, has others.
 func ofContainer(pid int, containerID string) error {
 	cgroups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
+	if err != nil && !isGone(err) {
 		return err
 	}
 	if len(containerID) != 64 || !bytes.Contains(cgroups, []byte(containerID)) {
@@ -46,41 +47,77 @@ func killProcess(ctx context.Context, pid int, containerID string, runs func() (
 	if err != nil {
 		return err
 	}
-	victims := map[processStat]bool{}
-	if s, ok := readStat(pid); ok {
-		victims[s] = true
-	}
-	// All are stopped before any is killed, so that none can start another, or
-	// take note of a death, in between.
-	if err := sendSignal(leader, syscall.SIGSTOP); err != nil {
+	root, err := readStat(pid)
+	if isGone(err) {
+		root.pid = pid // what it has started may still be there
+	} else if err != nil {
 		return err
 	}
+	return killFamily(ctx, root,
+		func() ([]processStat, error) { return descendants(pid, containerID) },
+		func(s processStat, sig syscall.Signal) error {
+			if s == root {
+				return sendSignal(leader, sig)
+			}
+			return s.signal(containerID, sig)
+		})
+}
+
+// killFamily kills a process and those that kin finds, and waits until they
+// are dead. All are stopped before any is killed, so that none can start
+// another, or take note of a death, in between.
+//
+// Once it has stopped the first it goes on whatever fails, for what is stopped
+// has to be killed. The error then tells of what may have survived.
+func killFamily(ctx context.Context, root processStat, kin func() ([]processStat, error), send func(processStat, syscall.Signal) error) error {
+	if err := send(root, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	victims := []processStat{root}
+	failed := map[processStat]error{}
+	var blind error // why the last pass may have missed some
 	for range killPasses {
-		kin, err := descendants(pid, containerID)
-		if err != nil {
-			return err
-		}
+		var found []processStat
+		found, blind = kin()
 		grown := false
-		for _, k := range kin {
-			if !victims[k] {
-				victims[k], grown = true, true
-				if err := k.signal(containerID, syscall.SIGSTOP); err != nil {
-					return err
-				}
+		for _, k := range found {
+			if slices.ContainsFunc(victims, k.same) {
+				continue
+			}
+			victims, grown = append(victims, k), true
+			if err := send(k, syscall.SIGSTOP); err != nil {
+				failed[k] = err
 			}
 		}
 		if !grown {
 			break
 		}
 	}
-	err = sendSignal(leader, syscall.SIGKILL)
-	for v := range victims {
-		err = errors.Join(err, v.signal(containerID, syscall.SIGKILL))
+	for _, v := range victims {
+		if err := send(v, syscall.SIGKILL); err != nil {
+			failed[v] = err
+		}
+	}
+	var errs []error
+	killed := map[processStat]bool{}
+	for _, v := range victims {
+		if err := failed[v]; err != nil {
+			errs = append(errs, err)
+		} else {
+			killed[v] = true
+		}
+	}
+	if blind != nil {
+		errs = append(errs, blind)
+	}
+	err := awaitDeath(ctx, killed)
+	if err == nil && killed[root] && len(errs) > 0 {
+		return fmt.Errorf("it was killed, but perhaps not all that it has started: %w", joinErrors(errs))
 	}
 	if err != nil {
-		return err
+		errs = append(errs, err)
 	}
-	return awaitDeath(ctx, victims)
+	return joinErrors(errs)
 }
 
 // awaitDeath waits until processes that were sent SIGKILL are dead. The kernel
@@ -88,7 +125,11 @@ func killProcess(ctx context.Context, pid int, containerID string, runs func() (
 func awaitDeath(ctx context.Context, victims map[processStat]bool) error {
 	pause := newBackoff(time.Millisecond, 100*time.Millisecond)
 	for v := range victims {
-		for now, ok := readStat(v.pid); ok && !now.dead && now.born == v.born; now, ok = readStat(v.pid) {
+		for {
+			now, err := readStat(v.pid)
+			if isGone(err) || err == nil && (now.dead || !now.same(v)) {
+				break
+			}
 			if err := pause.sleep(ctx); err != nil {
 				return errKillPending(err)
 			}
@@ -116,6 +157,9 @@ type processStat struct {
 	born                 string // when, in the machine's own units
 }
 
+// same reports whether both are of one process, at different moments.
+func (s processStat) same(as processStat) bool { return s.pid == as.pid && s.born == as.born }
+
 // parseStat reads such a line. The name in it may hold anything.
 func parseStat(line string) (s processStat, ok bool) {
 	open, shut := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
@@ -134,12 +178,25 @@ func parseStat(line string) (s processStat, ok bool) {
 	return s, errors.Join(errs[:]...) == nil
 }
 
-func readStat(pid int) (processStat, bool) {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// readStat reads the stat of a process. If there is none, the error is one for
+// isGone; others say nothing of the process.
+func readStat(pid int) (processStat, error) {
+	name := fmt.Sprintf("/proc/%d/stat", pid)
+	line, err := os.ReadFile(name)
 	if err != nil {
-		return processStat{}, false
+		return processStat{}, err
 	}
-	return parseStat(string(line))
+	s, ok := parseStat(string(line))
+	if !ok {
+		return s, fmt.Errorf("read %s: unknown format", name)
+	}
+	return s, nil
+}
+
+// isGone reports whether a file of /proc is not there because its process is
+// not, any more.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 // signal sends a signal to a process, if it is the same that it was.
@@ -149,15 +206,23 @@ func (s processStat) signal(containerID string, sig syscall.Signal) error {
 		return err
 	}
 	defer p.Release()
-	if now, ok := readStat(s.pid); !ok || now.born != s.born || ofContainer(s.pid, containerID) != nil {
+	now, err := readStat(s.pid)
+	if err == nil && now.same(s) {
+		err = ofContainer(s.pid, containerID)
+	}
+	switch {
+	case isGone(err), errors.Is(err, errElsewhere), err == nil && !now.same(s):
 		return nil
+	case err != nil:
+		return fmt.Errorf("send %v to process %d: %w", sig, s.pid, err)
 	}
 	return sendSignal(p, sig)
 }
 
 // descendants returns the living processes of a container that root has
 // started, itself or through others: its children's children, and whoever is
-// in the session that it leads, as a runtime makes it for each exec.
+// in the session that it leads, as a runtime makes it for each exec. Beside an
+// error it returns those that could be read.
 func descendants(root int, containerID string) ([]processStat, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -168,19 +233,33 @@ func descendants(root int, containerID string) ([]processStat, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []processStat
-	leads := false
+	var (
+		all    []processStat
+		leads  bool
+		unread error // the first of them
+	)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		if s, ok := readStat(pid); ok {
+		s, err := readStat(pid)
+		switch {
+		case err == nil:
 			all = append(all, s)
 			leads = leads || pid == root && s.session == root
+		case !isGone(err) && !errors.Is(err, fs.ErrPermission): // a hidden one is another user's
+			unread = cmp.Or(unread, err)
 		}
 	}
-	return kinOf(root, leads, all, func(pid int) bool { return ofContainer(pid, containerID) == nil }), nil
+	kin := kinOf(root, leads, all, func(pid int) bool {
+		err := ofContainer(pid, containerID)
+		if err != nil && !errors.Is(err, errElsewhere) {
+			unread = cmp.Or(unread, err)
+		}
+		return err == nil
+	})
+	return kin, unread
 }
 
 // kinOf is descendants among the processes of a moment.

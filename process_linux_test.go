@@ -3,10 +3,12 @@ package dockpod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,8 +32,8 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %+v, %v", tt.line, got, ok, tt.want, tt.ok)
 		}
 	}
-	if s, ok := readStat(os.Getpid()); !ok || s.parent != os.Getppid() {
-		t.Errorf("this process: %+v, %v", s, ok)
+	if s, err := readStat(os.Getpid()); err != nil || s.parent != os.Getppid() {
+		t.Errorf("this process: %+v, %v", s, err)
 	}
 }
 
@@ -62,18 +64,27 @@ func TestKinOf(t *testing.T) {
 	}
 }
 
-// A dead process counts as such before its parent has looked at it.
-func TestAwaitDeath(t *testing.T) {
+// startChild starts a process that runs until the test ends.
+func startChild(t *testing.T) (*exec.Cmd, processStat) {
+	t.Helper()
 	child := exec.Command("sleep", "60")
 	if err := child.Start(); err != nil {
 		t.Skip(err)
 	}
-	defer func() { _ = child.Wait() }()
-	defer func() { _ = child.Process.Kill() }()
-	s, ok := readStat(child.Process.Pid)
-	if !ok {
-		t.Fatal("a child has no stat")
+	t.Cleanup(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	})
+	s, err := readStat(child.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return child, s
+}
+
+// A dead process counts as such before its parent has looked at it.
+func TestAwaitDeath(t *testing.T) {
+	child, s := startChild(t)
 	victims := map[processStat]bool{s: true}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -97,5 +108,128 @@ func TestKillProcessOfAnother(t *testing.T) {
 	err := killProcess(t.Context(), os.Getpid(), workloadID, func() (bool, error) { return true, nil })
 	if !errors.Is(err, errElsewhere) {
 		t.Errorf("error is %v; want %v", err, errElsewhere)
+	}
+}
+
+// What was stopped is killed, whatever fails meanwhile, and the error tells of
+// the others.
+func TestKillFamily(t *testing.T) {
+	const child, setuid, other = 1, 2, 3 // root is 0
+	for _, tt := range []struct {
+		name  string
+		finds [][]int // pass by pass; one that is nil fails
+		deny  map[int][]syscall.Signal
+		alive []int
+		want  error
+		text  string
+	}{
+		{name: "all is well", finds: [][]int{{child, other}, {child, other, setuid}, {child, other, setuid}}},
+		{name: "none can be found", finds: [][]int{nil}, alive: []int{child, setuid, other}, want: syscall.EMFILE, text: "it was killed, but perhaps not all"},
+		{name: "no more can be found", finds: [][]int{{child, other}, nil}, alive: []int{setuid}, want: syscall.EMFILE, text: "it was killed, but perhaps not all"},
+		{
+			name: "one of another user", finds: [][]int{{setuid, child, other}, {setuid, child, other}},
+			deny:  map[int][]syscall.Signal{setuid: {syscall.SIGSTOP, syscall.SIGKILL}},
+			alive: []int{setuid}, want: syscall.EPERM, text: "it was killed, but perhaps not all",
+		},
+		{
+			name: "one that could not be stopped", finds: [][]int{{child, setuid, other}, {child, setuid, other}},
+			deny: map[int][]syscall.Signal{setuid: {syscall.SIGSTOP}}, want: syscall.EPERM, text: "it was killed, but perhaps not all",
+		},
+		{
+			name: "itself of another user", finds: [][]int{{child}, {child}}, deny: map[int][]syscall.Signal{0: {syscall.SIGSTOP}},
+			alive: []int{0, child, setuid, other}, want: syscall.EPERM,
+		},
+		{
+			name: "itself since it was stopped", finds: [][]int{{child, setuid, other}, {child, setuid, other}},
+			deny: map[int][]syscall.Signal{0: {syscall.SIGKILL}}, alive: []int{0}, want: syscall.EPERM, text: "operation not permitted",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var all []processStat
+			for range 4 {
+				_, s := startChild(t)
+				all = append(all, s)
+			}
+			pass := 0
+			err := killFamily(t.Context(), all[0], func() (found []processStat, err error) {
+				if pass == len(tt.finds) {
+					t.Fatal("it looks on")
+				}
+				for _, i := range tt.finds[pass] {
+					found = append(found, all[i])
+				}
+				if pass++; found == nil {
+					return nil, syscall.EMFILE
+				}
+				return found, nil
+			}, func(s processStat, sig syscall.Signal) error {
+				if slices.Contains(tt.deny[slices.Index(all, s)], sig) {
+					return fmt.Errorf("send %v to process %d: %w", sig, s.pid, syscall.EPERM)
+				}
+				return syscall.Kill(s.pid, sig)
+			})
+			if !errors.Is(err, tt.want) || err != nil && !strings.HasPrefix(err.Error(), tt.text) && !strings.HasSuffix(err.Error(), tt.text) {
+				t.Errorf("error is %v; want %v with %q", err, tt.want, tt.text)
+			}
+			var alive []int
+			for i, s := range all {
+				now, err := readStat(s.pid)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !now.dead {
+					alive = append(alive, i)
+				}
+			}
+			if diff := cmp.Diff(tt.alive, alive); diff != "" {
+				t.Errorf("living mismatch (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A process that cannot be looked at is not taken for one that is gone.
+func TestProcessesWithoutFiles(t *testing.T) {
+	_, s := startChild(t)
+	// without leaves n files to be opened while f runs.
+	without := func(n uint64, f func()) {
+		dir, err := os.Open("/proc") // also the poller's files are open then
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := uint64(dir.Fd())
+		dir.Close()
+		var old syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+			t.Skip(err)
+		}
+		few := old
+		few.Cur = next + n
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+			t.Skip(err)
+		}
+		defer func() {
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+				t.Error(err)
+			}
+		}()
+		f()
+	}
+	var found, signal, await error
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	without(1, func() { _, found = descendants(os.Getpid(), workloadID) })
+	without(0, func() {
+		signal = s.signal(workloadID, syscall.SIGKILL)
+		await = awaitDeath(ended, map[processStat]bool{s: true})
+	})
+	if !errors.Is(found, syscall.EMFILE) {
+		t.Errorf("descendants: %v; want %v", found, syscall.EMFILE)
+	}
+	if !errors.Is(signal, syscall.EMFILE) {
+		t.Errorf("signal: %v; want %v", signal, syscall.EMFILE)
+	}
+	if !errors.Is(await, context.Canceled) {
+		t.Errorf("death: %v; want %v", await, context.Canceled)
 	}
 }

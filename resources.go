@@ -668,7 +668,9 @@ func holds(asked Resources, h *container.HostConfig) bool {
 // Memory is written first, because an engine with cgroup v1 refuses a limit
 // below what is in use: that is [ErrMemoryInUse], and nothing has changed.
 // With cgroup v2 the kernel takes the memory back, and kills the container if
-// it cannot.
+// it cannot. If the engine then refuses the rest, the old limit is written
+// again; where there was none, the new one stays, as the error says. Nothing
+// is undone where the engine's answer is lost or late.
 //
 // What an engine cannot change, OOMScoreAdj and block I/O, is refused by an
 // [*UnsupportedError], as is what its kernel lacks. Podman before release 5
@@ -810,11 +812,12 @@ func engineSwap(swap int64) int64 {
 	return swap
 }
 
-// applyUpdate writes a plan. A step that failed in the runtime may have
-// written some of it: memory and swap are two files, and the engine forgets
-// the new values, not the kernel. So the old ones are written once more.
+// applyUpdate writes a plan. If the second step is refused, the first is
+// undone. So is one that failed in the runtime, which may have written some of
+// it: memory and swap are two files, and the engine forgets the new values,
+// not the kernel.
 func (r *Runtime) applyUpdate(ctx context.Context, u ContainerUpdater, p updatePlan, res Resources, w Warning) error {
-	for _, step := range []*container.Resources{p.memory, p.rest} {
+	for i, step := range []*container.Resources{p.memory, p.rest} {
 		if step == nil {
 			continue
 		}
@@ -826,8 +829,14 @@ func (r *Runtime) applyUpdate(ctx context.Context, u ContainerUpdater, p updateP
 			continue
 		}
 		failed := classify(verbUpdate, w.ID, err)
-		if p.undo == nil || !errdefs.IsInternal(err) || errors.Is(failed, ErrBadAnswer) {
+		written := i > 0 && p.memory != nil
+		switch {
+		case !written && !errdefs.IsInternal(err), !isRefusal(failed):
 			return failed // refused as a whole, or nobody knows
+		case p.undo == nil && written:
+			return fmt.Errorf("%w (the memory limit was written before, and there was none to write again)", failed)
+		case p.undo == nil:
+			return failed
 		}
 		undo, cancel := r.detached(ctx, undoTime)
 		defer cancel()
@@ -837,4 +846,18 @@ func (r *Runtime) applyUpdate(ctx context.Context, u ContainerUpdater, p updateP
 		return failed
 	}
 	return nil
+}
+
+// isRefusal reports whether an engine has answered that it did not update a
+// container which is there. Whether it did is not known from an answer that
+// was lost or late, or is not the engine's.
+func isRefusal(failed error) bool {
+	if isContextError(failed) || errors.Is(failed, ErrBadAnswer) {
+		return false
+	}
+	switch classOf(failed) {
+	case errdefs.ErrNotFound, errdefs.ErrUnavailable, errdefs.ErrUnknown:
+		return false
+	}
+	return true
 }

@@ -3,6 +3,7 @@ package dockpod_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -203,6 +204,16 @@ func TestUpdateIsUndone(t *testing.T) {
 			dockpod.Resources{MemoryLimit: 32 << 20, MemorySwapLimit: 32 << 20, CPUShares: 10}},
 		{"refused as a whole", func(n int) error { return errOf(n == 1, fake.Conflict("no")) }, []container.Resources{memory(32, 32)}, errdefs.ErrConflict,
 			dockpod.Resources{MemoryLimit: 64 << 20, MemorySwapLimit: 64 << 20, CPUShares: 10}},
+		{"the rest is refused", func(n int) error {
+			return errOf(n == 2, fake.Invalid("Requested CPUs are not available - requested 99, available: 0-1"))
+		},
+			[]container.Resources{memory(32, 32), shares, memory(64, 64)}, errdefs.ErrInvalidArgument, dockpod.Resources{MemoryLimit: 64 << 20, MemorySwapLimit: 64 << 20, CPUShares: 10}},
+		{"the rest conflicts", func(n int) error { return errOf(n == 2, fake.Conflict("no")) }, []container.Resources{memory(32, 32), shares, memory(64, 64)}, errdefs.ErrConflict,
+			dockpod.Resources{MemoryLimit: 64 << 20, MemorySwapLimit: 64 << 20, CPUShares: 10}},
+		{"the answer to the rest is lost", func(n int) error { return errOf(n == 2, io.ErrUnexpectedEOF) }, []container.Resources{memory(32, 32), shares}, dockpod.ErrBadAnswer,
+			dockpod.Resources{MemoryLimit: 32 << 20, MemorySwapLimit: 32 << 20, CPUShares: 10}},
+		{"the answer to the rest is late", func(n int) error { return errOf(n == 2, context.DeadlineExceeded) }, []container.Resources{memory(32, 32), shares}, context.DeadlineExceeded,
+			dockpod.Resources{MemoryLimit: 32 << 20, MemorySwapLimit: 32 << 20, CPUShares: 10}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			docker, c, s := limitsEngine(t, nil)
@@ -228,6 +239,24 @@ func TestUpdateIsUndone(t *testing.T) {
 				t.Errorf("afterwards (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A first limit cannot be taken away again, which is said.
+func TestUpdateOfAFirstLimitIsTold(t *testing.T) {
+	docker, c, s := limitsEngine(t, nil)
+	u := &updates{Docker: docker, fail: func(n int) error { return errOf(n == 2, fake.Invalid("no such CPU")) }}
+	rt := dockpod.New(u)
+	id, err := rt.CreateContainer(t.Context(), "", c, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = rt.UpdateContainer(t.Context(), id, dockpod.Resources{MemoryLimit: 32 << 20, CpusetCpus: "99"})
+	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "memory limit was written") {
+		t.Errorf("error %v says nothing of the memory limit", err)
+	}
+	if len(u.asked) != 2 {
+		t.Errorf("asked for %v", u.asked)
 	}
 }
 

@@ -150,7 +150,7 @@ func (r *Runtime) ContainerStats(ctx context.Context, id string) (st ContainerSt
 		return ContainerStats{}, err
 	}
 	if status.State != StateRunning {
-		return ContainerStats{}, noStatsIn(status.State)
+		return ContainerStats{}, noStatsIn(status.EngineState)
 	}
 	st.Container = status.Container
 	st.Usage, st.Networks, err = r.readUsage(ctx, info.ID)
@@ -160,7 +160,8 @@ func (r *Runtime) ContainerStats(ctx context.Context, id string) (st ContainerSt
 	return st, nil
 }
 
-func noStatsIn(s State) error { return fmt.Errorf("%w: it is %s", ErrNotRunning, s) }
+// noStatsIn takes the engine's word: a container that restarts is StateRunning.
+func noStatsIn(word string) error { return fmt.Errorf("%w: it is %s", ErrNotRunning, word) }
 
 // ListContainerStats reads what the running containers that f selects use, a
 // few at a time, each with a deadline of its own, so that one that hangs does
@@ -246,13 +247,10 @@ func (r *Runtime) SandboxStats(ctx context.Context, id string) (st SandboxStats,
 		return SandboxStats{}, err
 	}
 	list, failed := r.podStats(ctx, []Sandbox{status.Sandbox}, r.fromSummaries(members))
-	switch {
-	case len(list) > 0:
-		return list[0], nil
-	case len(failed) > 0:
+	if len(failed) > 0 {
 		return SandboxStats{}, failed[0]
 	}
-	return SandboxStats{}, noStatsIn(outcomeOf(info).state)
+	return list[0], nil
 }
 
 // ListSandboxStats reads what the pods use whose sandboxes f selects and are
@@ -281,7 +279,7 @@ func (r *Runtime) ListSandboxStats(ctx context.Context, f SandboxFilter) (list [
 		}
 	}
 	list, failed := r.podStats(ctx, sandboxes, containers)
-	return list, joinErrors(failed)
+	return list, joinErrors(slices.DeleteFunc(failed, isEnded))
 }
 
 // fromSummaries turns the engine's list into ours, without what cannot be
@@ -299,7 +297,8 @@ func (r *Runtime) fromSummaries(raw []container.Summary) []Container {
 	return list
 }
 
-// podStats reads the stats of pods. containers may hold those of others.
+// podStats reads the stats of pods, and why a sandbox has none, be it that it
+// has ended. containers may hold those of others.
 func (r *Runtime) podStats(ctx context.Context, sandboxes []Sandbox, containers []Container) (list []SandboxStats, failed []error) {
 	list = []SandboxStats{}
 	running := make([]Container, 0, len(sandboxes)+len(containers))
@@ -325,18 +324,17 @@ func (r *Runtime) podStats(ctx context.Context, sandboxes []Sandbox, containers 
 		}
 	}
 	for i, own := range results[:len(sandboxes)] {
-		switch {
-		case own.err == nil:
-			pod := pods[i]
-			pod.Sandbox, pod.Networks = sandboxes[i], own.Networks
-			slices.SortFunc(pod.Containers, func(a, b ContainerStats) int {
-				return cmp.Or(strings.Compare(a.Name.Container, b.Name.Container), strings.Compare(a.ID, b.ID))
-			})
-			pod.Usage = sumUsage(own.Usage, pod.Containers)
-			list = append(list, pod)
-		case !isEnded(own.err):
+		if own.err != nil {
 			failed = append(failed, own.err)
+			continue
 		}
+		pod := pods[i]
+		pod.Sandbox, pod.Networks = sandboxes[i], own.Networks
+		slices.SortFunc(pod.Containers, func(a, b ContainerStats) int {
+			return cmp.Or(strings.Compare(a.Name.Container, b.Name.Container), strings.Compare(a.ID, b.ID))
+		})
+		pod.Usage = sumUsage(own.Usage, pod.Containers)
+		list = append(list, pod)
 	}
 	return list, failed
 }
@@ -461,7 +459,11 @@ func (r *Runtime) whyNoStats(ctx context.Context, id string) error {
 	if st := info.State; st != nil && st.Running && !st.Restarting {
 		return &classified{ErrBadAnswer, "the engine has no statistics of a container that runs"}
 	}
-	return noStatsIn(outcomeOf(info).state)
+	es := stateFromInspect(info, func(string) {})
+	if es.restarting {
+		es.word = "restarting" // also where the engine's word is that it runs
+	}
+	return noStatsIn(es.effectiveWord())
 }
 
 // usageOf reads an engine's answer. machine is the memory of its machine, as

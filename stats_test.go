@@ -314,6 +314,9 @@ func TestEmptyStats(t *testing.T) {
 			if !errors.Is(err, tt.want) || st.ID != "" {
 				t.Errorf("%v, %q; want %v", err, st.ID, tt.want)
 			}
+			if errors.Is(err, ErrNotRunning) && strings.HasSuffix(err.Error(), "it is running") {
+				t.Errorf("error %q contradicts itself", err)
+			}
 			if e.opened.Load() != e.closed.Load() {
 				t.Error("the body was not closed")
 			}
@@ -338,6 +341,55 @@ func TestEmptyStats(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A sandbox that goes after it was looked at is told by what the engine said
+// then, and a list is without it.
+func TestStatsOfASandboxThatGoes(t *testing.T) {
+	gone := func() (container.InspectResponse, error) {
+		return container.InspectResponse{}, notFoundText("No such container: sb")
+	}
+	in := func(word string) func() (container.InspectResponse, error) {
+		return func() (container.InspectResponse, error) {
+			info := statsInspect("sb", word == "restarting")
+			info.State.Status, info.State.Restarting = word, word == "restarting"
+			return info, nil
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		answer error // of the statistics; nil: empty
+		after  func() (container.InspectResponse, error)
+		want   error
+		text   string
+	}{
+		{"removed", notFoundText("No such container: sb"), nil, ErrContainerNotFound, "No such container"},
+		{"removed, after an empty answer", nil, gone, ErrContainerNotFound, "No such container"},
+		{"ended", nil, in("exited"), ErrNotRunning, "it is exited"},
+		{"restarts", nil, in("restarting"), ErrNotRunning, "it is restarting"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := &statsEngine{answer: func(string) (string, error) { return "", tt.answer }}
+			asked := 0
+			e.inspect = func(string) (container.InspectResponse, error) {
+				if asked++; asked > 1 {
+					return tt.after()
+				}
+				info := statsInspect("sb", true)
+				info.Name, info.Config.Labels = "/k8s_POD_web_ns_u1_0", map[string]string{LabelType: TypeSandbox}
+				return info, nil
+			}
+			r := New(e)
+			_, err := r.SandboxStats(t.Context(), "sb")
+			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %v; want %v with %q", err, tt.want, tt.text)
+			}
+			e.list = []container.Summary{statsListed("sb", TypeSandbox, "")}
+			if list, err := r.ListSandboxStats(t.Context(), SandboxFilter{}); err != nil || len(list) != 0 {
+				t.Errorf("list %v, %v; want none", list, err)
+			}
+		})
+	}
 }
 
 // notFoundText is an engine's 404.
