@@ -362,7 +362,7 @@ func (r *Runtime) ListContainers(ctx context.Context, f Filter) (list []Containe
 	if !f.IDPrefix {
 		q.id = f.ID // to a prefix of several an engine answers with an empty list
 	}
-	if f.State == StateCreated {
+	if f.State == StateCreated && !f.IDPrefix { // a prefix is that of any
 		q.status = "created"
 	}
 	entries, err := r.listEntries(ctx, q)

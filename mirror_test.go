@@ -110,6 +110,7 @@ func TestMirrorOfAnIDPrefix(t *testing.T) {
 			of(dockpod.Filter{}),
 			of(dockpod.Filter{State: dockpod.StateRunning}),
 			of(dockpod.Filter{State: dockpod.StateExited}),
+			of(dockpod.Filter{State: dockpod.StateCreated}),
 			of(dockpod.Filter{State: dockpod.StateRunning, Labels: map[string]string{dockpod.LabelContainerName: one.Name.Container}}),
 			of(dockpod.Filter{State: dockpod.StateRunning, Labels: map[string]string{dockpod.LabelContainerName: other.Name.Container}}),
 			of(dockpod.Filter{State: dockpod.StateRunning, UID: "none"}),
