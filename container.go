@@ -1049,8 +1049,10 @@ func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
 		case err == nil, errors.Is(err, ErrContainerNotFound):
 			return nil
 		case errors.Is(err, ErrRemovalInProgress):
-		case busy < busyTries && isBusy(err):
-			busy++ // a mount that another process still holds: it goes
+		case busy < busyTries && (isBusy(err) || errors.Is(err, ErrNotRunning)):
+			// A mount that another process still holds goes. Podman fails to
+			// kill what ends at that moment, and takes the next request.
+			busy++
 		default:
 			return err
 		}
@@ -1060,8 +1062,8 @@ func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
 	}
 }
 
-// busyTries is how often a removal is repeated that failed for a busy mount:
-// for some five seconds.
+// busyTries is how often a removal is repeated that failed for what passes: for
+// some five seconds.
 const busyTries = 12
 
 // isBusy recognises a removal that failed on a mount still in use.
