@@ -44,7 +44,7 @@ type ContainerConfig struct {
 	LogConfig LogConfig // zero: the engine's default log driver
 
 	Stdin     bool // keep standard input open for an attach
-	StdinOnce bool // close it when the first attach ends
+	StdinOnce bool // close it when the first attach ends; on Podman without a TTY it always is
 	TTY       bool
 
 	Resources       Resources

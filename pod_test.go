@@ -1,9 +1,12 @@
 package dockpod_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,5 +206,39 @@ func TestNobodyWaitsForADeadRequest(t *testing.T) {
 	defer cancel()
 	if _, err := rt.Version(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// forgetful is Podman, which does not tell that an input is to end with the
+// first attach.
+type forgetful struct{ podman }
+
+func (d forgetful) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := d.podman.ContainerInspect(ctx, id)
+	if err == nil {
+		info.Config.StdinOnce = false
+	}
+	return info, err
+}
+
+func TestAttachedInputEndsOnPodman(t *testing.T) {
+	docker, _, sandbox, _ := aPod(t)
+	docker.HandleFunc("/cat", func(p *fake.Process) int {
+		io.Copy(p.Stdout, p.Stdin)
+		return 0
+	})
+	rt := dockpod.New(forgetful{podman{docker}})
+	id, err := rt.CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "cat", Image: "app:1", Command: []string{"/cat"}, Stdin: true, StdinOnce: true}, web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := rt.Attach(ctx, id, dockpod.AttachOptions{Stdin: strings.NewReader("hello\n"), Stdout: &out}); err != nil || out.String() != "hello\n" {
+		t.Errorf("attach: %v, output %q", err, out.String())
 	}
 }
