@@ -242,3 +242,38 @@ func TestAttachedInputEndsOnPodman(t *testing.T) {
 		t.Errorf("attach: %v, output %q", err, out.String())
 	}
 }
+
+// shortened is Podman, whose tails lack the first pieces of long lines.
+type shortened struct {
+	podman
+	tails []string
+}
+
+func (d *shortened) ContainerLogs(ctx context.Context, id string, o container.LogsOptions) (io.ReadCloser, error) {
+	if o.Tail != "" {
+		d.tails = append(d.tails, o.Tail)
+	}
+	return d.podman.ContainerLogs(ctx, id, o)
+}
+
+func TestTailOfPodman(t *testing.T) {
+	docker, _, sandbox, _ := aPod(t)
+	docker.HandleFunc("/print", func(p *fake.Process) int {
+		io.WriteString(p.Stdout, strings.Repeat("x", 40000)+"\nend\n")
+		return 0
+	})
+	engine := &shortened{podman: podman{docker}}
+	rt := dockpod.New(engine)
+	id, err := rt.CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "print", Image: "app:1", Command: []string{"/print"}}, web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err = rt.ContainerLogs(t.Context(), id, dockpod.LogOptions{Stdout: &out, Tail: 1, Follow: true, Source: dockpod.LogSourceAPI})
+	if err != nil || out.String() != "end\n" || engine.tails != nil {
+		t.Errorf("%q, %v; the engine was asked for tails of %q", out.String(), err, engine.tails)
+	}
+}
