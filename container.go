@@ -44,7 +44,7 @@ type ContainerConfig struct {
 	LogConfig LogConfig // zero: the engine's default log driver
 
 	Stdin     bool // keep standard input open for an attach
-	StdinOnce bool // close it when the first attach ends
+	StdinOnce bool // close it when the first attach ends; on Podman without a TTY it always is
 	TTY       bool
 
 	Resources       Resources
@@ -1079,8 +1079,10 @@ func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
 		case err == nil, errors.Is(err, ErrContainerNotFound):
 			return nil
 		case errors.Is(err, ErrRemovalInProgress):
-		case busy < busyTries && isBusy(err):
-			busy++ // a mount that another process still holds: it goes
+		case busy < busyTries && (isBusy(err) || errors.Is(err, ErrNotRunning)):
+			// A mount that another process still holds goes. Podman fails to
+			// kill what ends at that moment, and takes the next request.
+			busy++
 		default:
 			return err
 		}
@@ -1090,8 +1092,8 @@ func (r *Runtime) remove(ctx context.Context, id string, force bool) error {
 	}
 }
 
-// busyTries is how often a removal is repeated that failed for a busy mount:
-// for some five seconds.
+// busyTries is how often a removal is repeated that failed for what passes: for
+// some five seconds.
 const busyTries = 12
 
 // isBusy recognises a removal that failed on a mount still in use.

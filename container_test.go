@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/dockpod/dockpod/internal/lean"
@@ -98,3 +99,29 @@ func (stoppingEngine) ContainerStop(ctx context.Context, _ string, _ container.S
 }
 
 func (stoppingEngine) ClientVersion() string { return "1.41" }
+
+// Podman fails to kill a container that ends at that moment. It is removed by
+// the next request.
+func TestRemoveWhatEnds(t *testing.T) {
+	const text = "cannot remove container " + workloadID + " as it could not be stopped: sending SIGKILL to container " + workloadID + ": container state improper: stopped"
+	for _, tt := range []struct {
+		name  string
+		fails int
+		asked int
+		want  error
+	}{
+		{"at that moment", 2, 3, nil},
+		{"for ever", 1000, busyTries + 1, ErrNotRunning},
+	} {
+		asked := 0
+		r := New(&coreStub{containerRemove: func(_ string, o container.RemoveOptions) error {
+			if asked++; asked <= tt.fails {
+				return engineError(errdefs.ErrInternal, text)
+			}
+			return nil
+		}})
+		if err := r.remove(t.Context(), workloadID, true); !errors.Is(err, tt.want) || asked != tt.asked {
+			t.Errorf("%s: got %v after %d requests; want %v after %d", tt.name, err, asked, tt.want, tt.asked)
+		}
+	}
+}

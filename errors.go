@@ -386,7 +386,7 @@ func classify(v verb, target string, err error) error {
 	case v == verbOther || v == verbImage || v == verbCreate:
 	case errdefs.IsNotFound(err), has("no such container", "does not exist in database"):
 		return as(ErrContainerNotFound)
-	case has("is not running", "only kill running containers", "only create exec sessions on running"):
+	case has("is not running", "only kill running containers", "only create exec sessions on running", "state improper: stopped"):
 		return as(ErrNotRunning)
 	}
 	// The client refuses by itself what the negotiated API version lacks.

@@ -640,10 +640,17 @@ func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err e
 	if err != nil {
 		return err
 	}
-	tty := info.Config.Tty
+	tty, once := info.Config.Tty, info.Config.StdinOnce
+	if o.Stdin != nil && !tty && !once {
+		// Podman ends the input with the connection, and has forgotten what
+		// the container was created with.
+		if once, err = r.isPodman(ctx); err != nil {
+			return err
+		}
+	}
 	x := &execRun{r: r, container: info.ID}
 	s := &session{
-		tty: tty, stdin: o.Stdin, closeStdin: info.Config.StdinOnce && !tty,
+		tty: tty, stdin: o.Stdin, closeStdin: once && !tty,
 		stdout: newSink(o.Stdout), stderr: newSink(o.Stderr), stdinOnly: o.Stdout == nil && o.Stderr == nil,
 	}
 	err = r.request(ctx, func(ctx context.Context) (err error) {

@@ -44,7 +44,9 @@ func (r *Runtime) readLogAPI(ctx context.Context, info container.InspectResponse
 	// Docker 20.10 may end the stream before the last line if that has no
 	// newline. Now that nothing is written any more, look once more.
 	req = l.resume()
-	req.Tail = strconv.Itoa(len(l.place.recent) + 1000)
+	if !l.whole {
+		req.Tail = strconv.Itoa(len(l.place.recent) + 1000)
+	}
 	err := l.read(ctx, req, l.putNew)
 	if errors.Is(err, ErrContainerNotFound) {
 		err = nil // removed meanwhile, as its owner may do
@@ -63,6 +65,7 @@ type apiLog struct {
 	opts  *LogOptions
 	sink  logfile.Sink
 	place logPlace
+	whole bool // the engine's tails are not to be trusted
 }
 
 // request asks for all that the options choose but the tail.
@@ -109,10 +112,16 @@ func (l *apiLog) putNew(rec *logline.Record) error {
 // lines are held in memory.
 func (l *apiLog) tail(ctx context.Context) error {
 	want := max(l.opts.Tail, 0)
+	var err error
+	// Podman 4 counts lines, and leaves out all pieces of a long one but the
+	// last.
+	if l.whole, err = l.r.isPodman(ctx); err != nil {
+		return err
+	}
 	for ask := max(want, 1); ; ask *= 8 {
 		req := l.request()
 		req.ShowStdout, req.ShowStderr = true, true // to see whether it has more
-		if l.opts.Until.IsZero() && ask <= maxAsk {
+		if l.opts.Until.IsZero() && ask <= maxAsk && !l.whole {
 			req.Tail = strconv.Itoa(ask)
 		} // else the last ones may all be too late, or all are wanted
 		var (

@@ -1,9 +1,12 @@
 package dockpod_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,5 +206,74 @@ func TestNobodyWaitsForADeadRequest(t *testing.T) {
 	defer cancel()
 	if _, err := rt.Version(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// forgetful is Podman, which does not tell that an input is to end with the
+// first attach.
+type forgetful struct{ podman }
+
+func (d forgetful) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := d.podman.ContainerInspect(ctx, id)
+	if err == nil {
+		info.Config.StdinOnce = false
+	}
+	return info, err
+}
+
+func TestAttachedInputEndsOnPodman(t *testing.T) {
+	docker, _, sandbox, _ := aPod(t)
+	docker.HandleFunc("/cat", func(p *fake.Process) int {
+		io.Copy(p.Stdout, p.Stdin)
+		return 0
+	})
+	rt := dockpod.New(forgetful{podman{docker}})
+	id, err := rt.CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "cat", Image: "app:1", Command: []string{"/cat"}, Stdin: true, StdinOnce: true}, web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := rt.Attach(ctx, id, dockpod.AttachOptions{Stdin: strings.NewReader("hello\n"), Stdout: &out}); err != nil || out.String() != "hello\n" {
+		t.Errorf("attach: %v, output %q", err, out.String())
+	}
+}
+
+// shortened is Podman, whose tails lack the first pieces of long lines.
+type shortened struct {
+	podman
+	tails []string
+}
+
+func (d *shortened) ContainerLogs(ctx context.Context, id string, o container.LogsOptions) (io.ReadCloser, error) {
+	if o.Tail != "" {
+		d.tails = append(d.tails, o.Tail)
+	}
+	return d.podman.ContainerLogs(ctx, id, o)
+}
+
+func TestTailOfPodman(t *testing.T) {
+	docker, _, sandbox, _ := aPod(t)
+	docker.HandleFunc("/print", func(p *fake.Process) int {
+		io.WriteString(p.Stdout, strings.Repeat("x", 40000)+"\nend\n")
+		return 0
+	})
+	engine := &shortened{podman: podman{docker}}
+	rt := dockpod.New(engine)
+	id, err := rt.CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "print", Image: "app:1", Command: []string{"/print"}}, web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err = rt.ContainerLogs(t.Context(), id, dockpod.LogOptions{Stdout: &out, Tail: 1, Follow: true, Source: dockpod.LogSourceAPI})
+	if err != nil || out.String() != "end\n" || engine.tails != nil {
+		t.Errorf("%q, %v; the engine was asked for tails of %q", out.String(), err, engine.tails)
 	}
 }

@@ -26,7 +26,7 @@ type Usage struct {
 	BlockIO BlockIOUsage
 	// Processes counts threads as well, as the kernel's limit does.
 	Processes    int64
-	ProcessLimit int64 // 0: none
+	ProcessLimit int64 // 0: none, or on Podman, which tells none
 }
 
 // CPUUsage is the time that processors spent.
@@ -540,6 +540,9 @@ func interfacesOf(networks map[string]container.NetworkStats) []InterfaceUsage {
 	var list []InterfaceUsage
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		n := networks[name]
+		if name == "network" && n == (container.NetworkStats{}) {
+			continue // Podman's sum of no interfaces, as on the node's network
+		}
 		list = append(list, InterfaceUsage{
 			Name:    name,
 			RxBytes: count(n.RxBytes), RxPackets: count(n.RxPackets), RxErrors: count(n.RxErrors), RxDropped: count(n.RxDropped),

@@ -163,6 +163,9 @@ func TestUsageOfAnAnswer(t *testing.T) {
 		{"Podman", `{"read":"2026-11-25T22:54:31+02:00","cpu_stats":{"cpu_usage":{"total_usage":9}},"memory_stats":{"usage":77,"limit":999999},"networks":{"eth0":{"rx_bytes":1}}}`, Usage{
 			At: time.Date(2026, 11, 25, 20, 54, 31, 0, time.UTC), CPU: CPUUsage{Total: 9}, Memory: MemoryUsage{Usage: 77, Limit: 999_999},
 		}, []InterfaceUsage{{Name: "eth0", RxBytes: 1}}},
+		{"Podman, without a network of its own", `{"read":"2026-11-25T22:54:31Z","cpu_stats":{"cpu_usage":{"total_usage":9}},"networks":{"network":{"rx_bytes":0}}}`, Usage{
+			At: time.Date(2026, 11, 25, 22, 54, 31, 0, time.UTC), CPU: CPUUsage{Total: 9},
+		}, nil},
 		{"numbers beyond all", `{"read":"2026-11-25T22:54:31Z","cpu_stats":{"cpu_usage":{"total_usage":18446744073709551615}},
 "memory_stats":{"usage":10,"stats":{"inactive_file":20},"limit":18446744073709551615},
 "blkio_stats":{"io_service_bytes_recursive":[{"op":"read","value":18446744073709551615},{"op":"read","value":5}]}}`, Usage{

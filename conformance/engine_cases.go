@@ -146,6 +146,8 @@ var engineCases = []testCase{
 		for _, code := range []int64{0, 7, 255} {
 			id := w.bare(t, nil, "exit", fmt.Sprint(code))
 			equal(t, "exit code waited for", code, w.exits(t, id))
+			// Podman's wait returns while a container is on its way there.
+			w.eventually(t, "exited", func() bool { return w.raw(t, id).State.Status != "stopped" })
 			st := w.state(t, id)
 			want := container.State{Status: "exited", ExitCode: int(code), StartedAt: st.StartedAt, FinishedAt: st.FinishedAt}
 			equal(t, "state", want, st)

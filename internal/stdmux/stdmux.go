@@ -1,6 +1,8 @@
 // Package stdmux takes apart the stream in which an engine sends a process's
 // two outputs over one connection. Each frame has a header of eight bytes: the
 // stream, three zeros, and the payload's length with the highest byte first.
+// That of a line of the log before the output of an attach is one too short on
+// Podman, whose newlines come after the frames.
 package stdmux
 
 import (
@@ -64,6 +66,16 @@ func NewReader(src io.Reader) *Reader {
 // [EngineError], [ErrFormat], or that of the source.
 func (d *Reader) Next() (Frame, error) {
 	if d.left == 0 {
+		if d.w == d.r {
+			if err := d.fill(1); err != nil {
+				return Frame{}, err
+			}
+		}
+		if d.buf[d.r] == '\n' && d.stream != 0 {
+			// No header begins with it: it is Podman's.
+			d.r++
+			return Frame{Stream: d.stream, Data: d.buf[d.r-1 : d.r : d.r]}, nil
+		}
 		if d.w-d.r < headerLen {
 			if err := d.fill(headerLen); err != nil {
 				return Frame{}, err
@@ -183,6 +195,7 @@ func Copy(stdout, stderr io.Writer, src io.Reader) (written int64, err error) {
 					return written + int64(n), cmp.Or(err, io.ErrShortWrite)
 				}
 				written += int64(len(data))
+				d.stream = max(logline.Stream(stream), logline.Stdout)
 				rest = rest[headerLen+len(data):]
 			}
 			d.r = d.w - len(rest)
