@@ -657,7 +657,7 @@ var badCalls = []badCall{
 	{method: "LogTail", op: "read container logs", run: func(ctx context.Context, r *Runtime) error {
 		got, err := r.LogTail(ctx, badRunningID, 0, 0)
 		return badLog(got == badLine+"\n", err)
-	}, unbounded: []int{1}},
+	}, unbounded: []int{2}},
 	{method: "RunSandbox", op: "run sandbox", run: func(ctx context.Context, r *Runtime) error {
 		id, err := r.RunSandbox(ctx, SandboxConfig{
 			Name: "other", Namespace: "default", UID: "u2", RuntimeHandler: "runc",

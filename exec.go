@@ -644,7 +644,11 @@ func (r *Runtime) Attach(ctx context.Context, id string, o AttachOptions) (err e
 	if o.Stdin != nil && !tty && !once {
 		// Podman ends the input with the connection, and has forgotten what
 		// the container was created with.
-		if once, err = r.isPodman(ctx); err != nil {
+		err := r.request(ctx, func(ctx context.Context) (err error) {
+			once, err = r.isPodman(ctx)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

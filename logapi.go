@@ -112,10 +112,13 @@ func (l *apiLog) putNew(rec *logline.Record) error {
 // lines are held in memory.
 func (l *apiLog) tail(ctx context.Context) error {
 	want := max(l.opts.Tail, 0)
-	var err error
 	// Podman 4 counts lines, and leaves out all pieces of a long one but the
 	// last.
-	if l.whole, err = l.r.isPodman(ctx); err != nil {
+	err := l.r.request(ctx, func(ctx context.Context) (err error) {
+		l.whole, err = l.r.isPodman(ctx)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	for ask := max(want, 1); ; ask *= 8 {

@@ -271,6 +271,9 @@ func TestTailOfPodman(t *testing.T) {
 	if err := rt.StartContainer(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := rt.Wait(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	err = rt.ContainerLogs(t.Context(), id, dockpod.LogOptions{Stdout: &out, Tail: 1, Follow: true, Source: dockpod.LogSourceAPI})
 	if err != nil || out.String() != "end\n" || engine.tails != nil {
