@@ -87,8 +87,8 @@ func TestStopIsNotOver(t *testing.T) {
 // stoppingEngine is Podman that waits for a process which does not end.
 type stoppingEngine struct{ DockerInterface }
 
-func (stoppingEngine) ContainerInspect(context.Context, string) (container.InspectResponse, error) {
-	info, err := (&execEngine{}).ContainerInspect(nil, "")
+func (stoppingEngine) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := (&execEngine{}).ContainerInspect(ctx, id)
 	info.State = &container.State{Status: "stopping"}
 	return info, err
 }

@@ -189,16 +189,17 @@ func Copy(stdout, stderr io.Writer, src io.Reader) (written int64, err error) {
 	d := &Reader{src: src, buf: buf[:]}
 	for {
 		if d.left == 0 { // most frames are here as a whole, and cost a third without Next
-			rest := d.buf[d.r:d.w]
+			rest, last := d.buf[d.r:d.w], byte(d.stream)
 			for stream, data := whole(rest); data != nil; stream, data = whole(rest) {
 				if n, err := outs[stream].Write(data); err != nil || n != len(data) {
 					return written + int64(n), cmp.Or(err, io.ErrShortWrite)
 				}
 				written += int64(len(data))
-				d.stream = max(logline.Stream(stream), logline.Stdout)
+				last = max(stream, byte(logline.Stdout))
 				rest = rest[headerLen+len(data):]
 			}
 			d.r = d.w - len(rest)
+			d.stream = logline.Stream(last)
 		}
 		f, err := d.Next()
 		if err == io.EOF {
