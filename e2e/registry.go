@@ -70,6 +70,7 @@ func NewRegistry(auth Auth, user, password string) *Registry {
 
 // Close ends the registry and cuts its connections.
 func (r *Registry) Close() {
+	r.server.Listener.Close() // first: who is cut comes again at once
 	r.server.CloseClientConnections()
 	r.server.Close()
 }
