@@ -249,7 +249,7 @@ func (c *ctr) freezeOutput(yes bool) {
 
 // thaw lets a paused container go on.
 func (d *Docker) thaw(c *ctr) {
-	d.countOn(c)
+	d.countOn(c, d.now())
 	c.paused = false
 	d.containerEvent(c, "unpause")
 	c.freezeOutput(false)
@@ -435,7 +435,7 @@ func (d *Docker) ContainerPause(ctx context.Context, containerID string) error {
 		case c.paused:
 			return none, Conflict("Container %s is already paused", c.id)
 		}
-		d.countOn(c)
+		d.countOn(c, d.now())
 		c.paused = true
 		d.containerEvent(c, "pause")
 		c.freezeOutput(true)

@@ -97,15 +97,15 @@ func (p *Process) SetUsage(u Usage) {
 }
 
 func (d *Docker) setUsage(c *ctr, u Usage) {
-	d.countOn(c)
+	d.countOn(c, d.now())
 	c.meter.use(u)
 	c.metered = true
 }
 
 // countOn brings a container's counters up to date.
-func (d *Docker) countOn(c *ctr) {
+func (d *Docker) countOn(c *ctr, now time.Time) {
 	if c.running {
-		c.meter.settle(d.now(), c.paused)
+		c.meter.settle(now, c.paused)
 	}
 }
 
@@ -126,7 +126,6 @@ func (d *Docker) ContainerStatsOneShot(ctx context.Context, containerID string) 
 	return onContainer(ctx, d, OpContainerStatsOneShot, containerID, func(c *ctr) (container.StatsResponseReader, error) {
 		s := container.StatsResponse{ID: c.id, Name: "/" + c.name}
 		if c.running {
-			d.countOn(c)
 			d.measure(c, &s)
 		}
 		text, err := json.Marshal(s)
@@ -139,9 +138,10 @@ const noLimit = math.MaxInt64 &^ 4095
 
 // measure fills in what a running container uses.
 func (d *Docker) measure(c *ctr, s *container.StatsResponse) {
+	now := d.now() // one for all: rates are made of differences
+	d.countOn(c, now)
 	m, u := &c.meter, c.meter.usage
-	now := d.now().UTC()
-	s.Read = now
+	s.Read = now.UTC()
 
 	s.PidsStats.Current = uint64(max(u.Processes, 1))
 	if n := c.hc.PidsLimit; n != nil && *n > 0 {
@@ -187,7 +187,7 @@ func (d *Docker) measure(c *ctr, s *container.StatsResponse) {
 
 	s.BlkioStats = blockIO(d.CgroupVersion, uint64(m.read), uint64(m.wrote))
 	if n := d.networkOf(c); n != nil {
-		d.countOn(n)
+		d.countOn(n, now)
 		rx, tx := uint64(n.meter.rx), uint64(n.meter.tx)
 		s.Networks = map[string]container.NetworkStats{
 			"eth0": {RxBytes: rx, RxPackets: (rx + 1499) / 1500, TxBytes: tx, TxPackets: (tx + 1499) / 1500},
