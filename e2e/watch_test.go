@@ -43,13 +43,14 @@ type account struct {
 	noticed  int
 	errors   []error
 	doubled  []string
-	unknown  int // exits without a code
+	failed   map[string]int // how often a start of a container failed
+	unknown  int            // exits without a code
 	synced   int
 	finished chan struct{}
 }
 
 func follow(ctx context.Context, rt *dockpod.Runtime) *account {
-	a := &account{state: map[string]string{}, last: map[string]dockpod.EventKind{}, finished: make(chan struct{})}
+	a := &account{state: map[string]string{}, last: map[string]dockpod.EventKind{}, failed: map[string]int{}, finished: make(chan struct{})}
 	go func() {
 		defer close(a.finished)
 		for e, err := range rt.Watch(ctx, time.Time{}) {
@@ -96,8 +97,10 @@ func (a *account) take(e dockpod.Event, err error) {
 	default:
 		return
 	}
-	// A start in place may fail and leave the code of the run before.
-	if was == now && a.last[e.ID] == e.Kind {
+	// Starts in place may fail, and leave the code of what was before.
+	if e.Kind == dockpod.EventFailed {
+		a.failed[e.ID]++
+	} else if was == now && a.last[e.ID] == e.Kind {
 		a.doubled = append(a.doubled, fmt.Sprintf("%s after %q", e.Kind, was))
 	}
 	a.state[e.ID], a.last[e.ID] = now, e.Kind
@@ -161,6 +164,7 @@ func TestWatchThroughRestarts(t *testing.T) {
 	defer stop()
 	var workers sync.WaitGroup
 	var acts, failures int
+	failed := map[string]int{} // starts, of a container
 	var mu sync.Mutex
 	for w := range 4 {
 		rnd := rand.New(rand.NewPCG(uint64(w), 7))
@@ -168,15 +172,18 @@ func TestWatchThroughRestarts(t *testing.T) {
 			for churn.Err() == nil {
 				id := ids[rnd.IntN(n/4)*4+w]
 				var err error
-				switch rnd.IntN(3) {
-				case 0, 1:
+				start := rnd.IntN(3) < 2
+				if start {
 					err = docker.ContainerStart(churn, id, container.StartOptions{})
-				case 2:
+				} else {
 					err = docker.ContainerKill(churn, id, []string{"SIGKILL", "SIGTERM"}[rnd.IntN(2)])
 				}
 				mu.Lock()
 				if acts++; err != nil {
 					failures++
+					if start {
+						failed[id]++
+					}
 				}
 				mu.Unlock()
 				time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
@@ -236,6 +243,11 @@ func TestWatchThroughRestarts(t *testing.T) {
 	defer told.mu.Unlock()
 	if len(told.doubled) > 0 {
 		t.Errorf("told what cannot be: %q", told.doubled)
+	}
+	for id, times := range told.failed {
+		if times > failed[id] {
+			t.Errorf("%.12s: told %d failed starts of %d", id, times, failed[id])
+		}
 	}
 	t.Logf("%d containers, %d restarts, %v: %d calls (%d failed), %d events (%d noticed, %d exits without a code), %d errors told, %d times synced",
 		n, restarts, lasts, acts, failures, told.events, told.noticed, told.unknown, len(told.errors), told.synced)
