@@ -118,12 +118,10 @@ const memoTime = time.Minute
 type memo[T any] struct {
 	keep   time.Duration // zero: memoTime
 	mu     sync.Mutex
-	flight *memoFlight // the request that is under way, unless it began before a forget
+	flight chan struct{} // closed when the request that is under way ends; nil if that began before a forget
 	at     time.Time
 	value  T
 }
-
-type memoFlight struct{ done chan struct{} } // closed when it ends
 
 // known returns what is remembered, if it is not too old.
 func (m *memo[T]) known() (v T, ok bool) {
@@ -142,14 +140,14 @@ func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error
 		}
 		wait := m.flight
 		if wait == nil {
-			mine := &memoFlight{make(chan struct{})}
+			mine := make(chan struct{})
 			m.flight = mine
 			m.mu.Unlock()
 			return m.ask(ctx, mine, fetch)
 		}
 		m.mu.Unlock()
 		select {
-		case <-wait.done: // answered, or failed for its own caller: look again
+		case <-wait: // answered, or failed for its own caller: look again
 		case <-ctx.Done():
 			var zero T
 			return zero, ctx.Err()
@@ -158,12 +156,12 @@ func (m *memo[T]) get(ctx context.Context, fetch func(context.Context) (T, error
 }
 
 // ask makes the request that others wait for.
-func (m *memo[T]) ask(ctx context.Context, mine *memoFlight, fetch func(context.Context) (T, error)) (v T, err error) {
+func (m *memo[T]) ask(ctx context.Context, mine chan struct{}, fetch func(context.Context) (T, error)) (v T, err error) {
 	err = errNoAnswer
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		close(mine.done)
+		close(mine)
 		if m.flight != mine {
 			return // what it was told may have changed since
 		}
