@@ -93,18 +93,18 @@ func killFamily(ctx context.Context, root processStat, kin func() ([]processStat
 			break
 		}
 	}
+	killed := map[processStat]bool{} // also what could not be stopped, and may have started others
 	for _, v := range victims {
 		if err := send(v, syscall.SIGKILL); err != nil {
 			failed[v] = err
+		} else {
+			killed[v] = true
 		}
 	}
 	var errs []error
-	killed := map[processStat]bool{}
 	for _, v := range victims {
 		if err := failed[v]; err != nil {
 			errs = append(errs, err)
-		} else {
-			killed[v] = true
 		}
 	}
 	if blind != nil {
