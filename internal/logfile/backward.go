@@ -143,6 +143,7 @@ type tailCount struct {
 	want  int
 	only  logline.Stream // zero: both are counted
 	keep  func(*logline.Record) bool
+	from  int64   // before this place of the file that is looked at, keep selects nothing
 	begun [3]bool // by stream: a record of it was seen
 	got   int
 
@@ -160,6 +161,9 @@ const maxPlaces = 128 << 10
 func (c *tailCount) start(ctx context.Context, src io.ReaderAt, end int64) (pos int64, found bool, err error) {
 	c.places = nil
 	err = backward(ctx, src, end, c.only, func(rec *logline.Record, start, lineEnd int64) bool {
+		if start < c.from {
+			return false
+		}
 		if !c.keep(rec) {
 			return true
 		}

@@ -138,15 +138,16 @@ func (t *tailer) locate(ctx context.Context) (int64, error) {
 		return pos, nil
 	}
 	count := tailCount{want: t.q.Tail, only: t.q.only(), keep: func(rec *logline.Record) bool {
-		if !t.q.wants(rec.Stream) {
-			return false
-		}
-		return t.q.Until.IsZero() || !rec.Time().After(t.q.Until)
+		keep, _ := t.q.keeps(rec)
+		return keep
 	}}
 	for i := newest; i >= first; i-- {
 		g := t.queue[i]
 		if err := g.content(ctx); err != nil {
 			return 0, err
+		}
+		if i == first {
+			count.from = pos
 		}
 		at, found, err := count.start(ctx, g.plain, g.size)
 		if err != nil {

@@ -157,6 +157,7 @@ func TestRead(t *testing.T) {
 		{"until a nanosecond before", map[string]string{"": json}, with(func(q *Query) { q.Until = at(3).Add(-1) }), "a\nb\n"},
 		{"since, until and tail", map[string]string{"": json}, with(func(q *Query) { q.All, q.Tail, q.Since, q.Until = false, 1, at(2), at(3) }), "c\n"},
 		{"tail and since", map[string]string{"": json}, with(func(q *Query) { q.All, q.Tail, q.Since = false, 9, at(3) }), "c\nd\n"},
+		{"tail and since, where the clock was turned back", map[string]string{"": inJSON(9, o, "a\n") + inJSON(1, o, "b\n") + inJSON(10, o, "c\n")}, with(func(q *Query) { q.All, q.Tail, q.Since = false, 2, at(9) }), "a\nc\n"},
 		{"older files", map[string]string{"": json, ".1": inJSON(0, o, "1\n"), ".2.gz": inJSON(-1, o, "2\n"), ".10": inJSON(-9, o, "10\n"), ".x": "junk", ".1.bak": "junk"}, both, "10\n2\n1\na\nb\nc\nd\n"},
 		{"what is being compressed", map[string]string{"": json, ".1": inJSON(0, o, "1\n"), ".1.gz": inJSON(0, o, "1\n")}, both, "1\na\nb\nc\nd\n"},
 		{"older files of the kubelet", map[string]string{"": inCRI(3, o, "c\n"), ".20260102-030405": inCRI(2, o, "b\n"), ".20260101-000000.gz": inCRI(1, o, "a\n")}, both, "a\nb\nc\n"},
