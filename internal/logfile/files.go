@@ -210,7 +210,7 @@ func openOnce(path string) (gens []*generation, err error) {
 	}
 	for _, name := range append([]string{path}, names...) {
 		g, err := openFile(name)
-		if name != path && errors.Is(err, ErrNotFile) {
+		if name != path && (errors.Is(err, ErrNotFile) || err != nil && isLink(name)) {
 			continue
 		}
 		if err != nil {
@@ -236,6 +236,12 @@ func openOnce(path string) (gens []*generation, err error) {
 	}
 	slices.Reverse(gens)
 	return gens, nil
+}
+
+// isLink reports whether a symbolic link stands at path.
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == fs.ModeSymlink
 }
 
 // sleep waits, or returns the context's error if that ends first.

@@ -311,6 +311,16 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("%s: %v; want %v", tt.name, err, tt.want)
 		}
 	}
+	// What stands beside the log and is none of its files is no obstacle.
+	for suffix, target := range map[string]string{".3": "nowhere", ".4": "log.4", ".5": "."} {
+		if err := os.Symlink(target, path+suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got out
+	if err := Read(t.Context(), path, q, &got); err != nil || got.text.String() != "a\nb\n" {
+		t.Errorf("links beside the log: %q, %v", got.text.String(), err)
+	}
 	write(t, path+".1.gz", "x")
 	if err := os.WriteFile(path+".1.gz", []byte("no archive"), 0o600); err != nil {
 		t.Fatal(err)
