@@ -147,6 +147,50 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// Who asked for new lines alone gets no old ones because the log is cut.
+func TestFollowNewFromTruncation(t *testing.T) {
+	clean(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := &following{t: t, path: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{}), done: make(chan error, 1)}
+		write(t, w.path+".1", inJSON(0, logline.Stdout, "older\n"))
+		write(t, w.path, inJSON(1, logline.Stdout, "old\n"))
+		go func() { w.done <- Read(t.Context(), w.path, Query{Stdout: true, Ended: w.ended}, &w.got) }()
+		w.pause()
+		os.Truncate(w.path, 0)
+		w.pause()
+		w.add(2, "new\n")
+		w.pause()
+		close(w.ended)
+		if err := <-w.done; err != nil || w.got.text.String() != "new\n" {
+			t.Errorf("followed %q, %v", w.got.text.String(), err)
+		}
+	})
+}
+
+// A tail is found in a log that is cut while it is looked for.
+func TestReadRace(t *testing.T) {
+	clean(t)
+	path := filepath.Join(t.TempDir(), "log")
+	text := strings.Repeat(inJSON(0, logline.Stdout, "a\n"), 20000)
+	write(t, path, text)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !isClosed(end) {
+			os.Truncate(path, 0)
+			add(t, path, text)
+		}
+	}()
+	for range 200 {
+		if err := Read(t.Context(), path, Query{Tail: 15000, Stdout: true}, &out{}); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(end)
+	<-ended
+}
+
 func TestFollowEnds(t *testing.T) {
 	clean(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -82,20 +82,12 @@ const (
 // Read gives the records of the log at path to sink. An error of the sink ends
 // it and is returned as it is.
 func Read(ctx context.Context, path string, q Query, sink Sink) error {
-	// The older files stand beside the file, not beside a link to it.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	gens, err := openAll(ctx, path)
-	if err != nil {
-		return err
-	}
-	t := &tailer{path: path, q: q, sink: sink, queue: gens}
+	t := &tailer{path: realPath(path), q: q, sink: sink}
 	if q.Ended == nil && q.Until.IsZero() { // else every record tells how far it is
 		t.r.only = q.only()
 	}
 	defer t.close()
-	pos, err := t.locate(ctx)
+	pos, err := t.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,6 +95,15 @@ func Read(ctx context.Context, path string, q Query, sink Sink) error {
 		return err
 	}
 	return t.run(ctx)
+}
+
+// realPath resolves links: the older files stand beside the file, not beside a
+// link to it.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 // tailer reads a log's files one after the other.
@@ -117,6 +118,21 @@ type tailer struct {
 }
 
 func (t *tailer) close() { closeAll(t.queue) }
+
+// begin opens the log's files and returns where to begin in the first that is
+// of interest. If one is cut meanwhile it looks again.
+func (t *tailer) begin(ctx context.Context) (pos int64, err error) {
+	for range openTries {
+		t.close()
+		if t.queue, err = openAll(ctx, t.path); err != nil {
+			return 0, err
+		}
+		if pos, err = t.locate(ctx); err != io.ErrUnexpectedEOF {
+			break
+		}
+	}
+	return pos, err
+}
 
 // locate drops the files that hold nothing of interest and returns where to
 // begin in the first that stays.
@@ -419,6 +435,9 @@ func (t *tailer) place(ctx context.Context, gens []*generation, read fs.FileInfo
 				return i, t.r.pos
 			}
 		}
+	}
+	if len(t.stamp) == 0 && !t.q.All && t.q.Tail <= 0 {
+		return len(gens) - 1, 0 // the older ones were not asked for
 	}
 	// It is gone. What is left was written later, unless it does not look so.
 	last := (&logline.Record{Stamp: t.stamp}).Time()
