@@ -475,14 +475,16 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// Readable tells why the log at path cannot be opened.
+// Readable tells why the log at path cannot be opened, or its older files not
+// be found: an engine's directory may be open to a group that may not list it.
 func Readable(path string) error {
 	g, err := openFile(path)
 	if err != nil {
 		return err
 	}
 	g.close()
-	return nil
+	_, err = older(realPath(path))
+	return err
 }
 
 // ErrTooLong is a line of JSON of more than [MaxLine] bytes in a stream: which
