@@ -888,7 +888,7 @@ func (r *Runtime) provideLog(ctx context.Context, info container.InspectResponse
 	if r.opts.logFiles == nil {
 		return r.linkLog(info)
 	}
-	_, _, err := r.writeLog(ctx, info)
+	_, _, err := r.writeLog(ctx, info, true)
 	return err
 }
 

@@ -38,6 +38,7 @@ type logKeeper struct {
 	news      []error            // noted, and not told yet
 	telling   bool               // a goroutine is telling them, and will tell what comes meanwhile
 	failed    error              // of the file that is open: its end is not known, and nothing more goes into it
+	wanted    bool               // since it was last looked whether the container runs
 	over      error              // why nothing opens the file any more; nil: the next try will
 }
 
@@ -55,12 +56,15 @@ const (
 // container is gone, or the log cannot be read at all.
 func (w *logKeeper) run(ctx context.Context) {
 	defer w.started()
-	defer w.end(ctx)
+	defer w.end()
 	wait := newBackoff(logRetryFirst, logRetryLimit)
 	for ctx.Err() == nil {
 		ended, err := w.try(ctx)
-		if ended || ctx.Err() != nil {
+		if ctx.Err() != nil || ended && w.finished() {
 			return
+		}
+		if ended {
+			continue // it was started in place meanwhile
 		}
 		w.close()
 		busy := errors.Is(err, errLogBusy)
@@ -78,6 +82,28 @@ func (w *logKeeper) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// goOn makes the writer look once more whether the container runs before it
+// ends, and reports whether it will: it may have ended already.
+func (w *logKeeper) goOn() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wanted = true
+	return w.over != ErrNotRunning
+}
+
+// finished ends the writing of a container that has ended, unless somebody
+// wants more of it.
+func (w *logKeeper) finished() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.wanted {
+		return false
+	}
+	w.closeLocked()
+	w.over = ErrNotRunning
+	return true
 }
 
 // tried remembers how a try went.
@@ -201,6 +227,9 @@ func (w *logKeeper) reopen() error {
 
 // look asks whether the container runs, and whether it is gone.
 func (w *logKeeper) look(ctx context.Context) (running, gone bool, err error) {
+	w.mu.Lock()
+	w.wanted = false
+	w.mu.Unlock()
 	ctx, end := w.r.begin(ctx, "inspect container", w.id)
 	defer end(&err)
 	info, err := w.r.inspectAny(ctx, w.id)
@@ -494,16 +523,12 @@ func (w *logKeeper) closeLocked() {
 var errLogKeeperEnded = errors.New("nothing writes it any more")
 
 // end is the last close.
-func (w *logKeeper) end(ctx context.Context) {
+func (w *logKeeper) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closeLocked()
-	switch {
-	case w.over != nil:
-	case ctx.Err() != nil:
+	if w.over == nil {
 		w.over = &logFileError{errLogKeeperEnded}
-	default:
-		w.over = ErrNotRunning
 	}
 }
 

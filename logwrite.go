@@ -106,8 +106,20 @@ type logKeepers struct {
 var errRuntimeClosed = errors.New("the runtime is closed")
 
 // ensure returns the writer of a container's log and whether it was begun just
-// now. One that has given up begins again.
-func (l *logKeepers) ensure(r *Runtime, info container.InspectResponse, want linkWant) (w *logKeeper, begun bool, err error) {
+// now. One that has given up begins again. runs says that the container does:
+// it may have been started in place while its writer is about to end.
+func (l *logKeepers) ensure(r *Runtime, info container.InspectResponse, want linkWant, runs bool) (w *logKeeper, begun bool, err error) {
+	for {
+		w, begun, err = l.get(r, info, want)
+		if err != nil || begun || !runs || w.goOn() {
+			return w, begun, err
+		}
+		l.forget(w)
+	}
+}
+
+// get returns the writer that there is, or begins one.
+func (l *logKeepers) get(r *Runtime, info container.InspectResponse, want linkWant) (w *logKeeper, begun bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -142,13 +154,18 @@ func (l *logKeepers) ensure(r *Runtime, info container.InspectResponse, want lin
 // leave forgets a writer that has ended well. Another one stays, to tell what
 // was wrong.
 func (l *logKeepers) leave(w *logKeeper) {
-	failed := w.problem() != nil
+	if w.problem() == nil {
+		l.forget(w)
+	}
+	close(w.done)
+}
+
+func (l *logKeepers) forget(w *logKeeper) {
 	l.mu.Lock()
-	if l.byID[w.id] == w && !failed {
+	defer l.mu.Unlock()
+	if l.byID[w.id] == w {
 		delete(l.byID, w.id)
 	}
-	l.mu.Unlock()
-	close(w.done)
 }
 
 func (l *logKeepers) of(id string) *logKeeper {
@@ -205,13 +222,14 @@ func isDone(c <-chan struct{}) bool {
 }
 
 // writeLog makes sure that a container's log is being written, if it wants
-// one, and returns why it cannot be.
-func (r *Runtime) writeLog(ctx context.Context, info container.InspectResponse) (w *logKeeper, begun bool, err error) {
+// one, and returns why it cannot be. runs says that the container does, which
+// info may not know yet.
+func (r *Runtime) writeLog(ctx context.Context, info container.InspectResponse, runs bool) (w *logKeeper, begun bool, err error) {
 	want := linkOf(info)
 	if want.dir == "" || want.rel == "" {
 		return nil, false, nil
 	}
-	w, begun, err = r.logKeepers.ensure(r, info, want)
+	w, begun, err = r.logKeepers.ensure(r, info, want, runs)
 	if err != nil {
 		return nil, false, err
 	}
@@ -289,7 +307,7 @@ func (r *Runtime) ReopenContainerLog(ctx context.Context, id string) (err error)
 	if want.dir == "" || want.rel == "" {
 		return &UnsupportedError{"ReopenContainerLog", "the container has no log path"}
 	}
-	w, _, err := r.logKeepers.ensure(r, info, want)
+	w, _, err := r.logKeepers.ensure(r, info, want, true)
 	if err != nil {
 		return err
 	}
@@ -321,7 +339,7 @@ func (r *Runtime) reconcileLogFiles(ctx context.Context, infos []container.Inspe
 	)
 	each(len(plan), func(i int) {
 		at := slices.IndexFunc(wants, func(w linkWant) bool { return w.ID == plan[i].ID })
-		w, begun, err := r.writeLog(ctx, infos[at])
+		w, begun, err := r.writeLog(ctx, infos[at], wants[at].running)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

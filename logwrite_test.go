@@ -457,6 +457,47 @@ func (s *stays) Close() error {
 	return s.ReadCloser.Close()
 }
 
+// A container that is started in place while the writer of its log is about to
+// end is written on.
+func TestLogFileOfAStartInPlace(t *testing.T) {
+	var once sync.Once
+	ending, end := make(chan struct{}), make(chan struct{})
+	w := newLogWorld(t, dockpod.LogFileOptions{}, func(d *fake.Docker) dockpod.DockerInterface {
+		return &brokenStreams{Docker: d, make: func(_ int, o container.LogsOptions, stream io.ReadCloser) io.ReadCloser {
+			if o.Follow {
+				return stream
+			}
+			return &beforeEOF{stream, func() { once.Do(func() { close(ending); <-end }) }}
+		}}
+	}, dockpod.WithRestart())
+	w.start(t)
+	w.write(1, 3)
+	w.docker.Exit(w.id, 0)
+	<-ending // it has all that there is
+	w.start(t)
+	w.write(4, 6)
+	close(end)
+	w.reaches(t, 6)
+	if st := w.finish(t); len(st.Problems) > 0 {
+		t.Errorf("problems %v", st.Problems)
+	}
+	w.expect(t, 6)
+}
+
+// beforeEOF is a stream that calls f before it ends.
+type beforeEOF struct {
+	io.ReadCloser
+	f func()
+}
+
+func (s *beforeEOF) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	if err == io.EOF {
+		s.f()
+	}
+	return n, err
+}
+
 func TestReopenContainerLogFails(t *testing.T) {
 	w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(200*time.Millisecond))
 	pathless := w.create(t, dockpod.ContainerConfig{Name: "pathless", Image: "app:1"})
