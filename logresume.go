@@ -47,7 +47,7 @@ func lineSum(l *logline.Record) uint64 {
 // logTail is the end of a log: since when the engine has to be asked, and the
 // lines from then on, oldest first, as many as are kept.
 type logTail struct {
-	since time.Time // zero: there are no lines
+	since time.Time // zero: all of it
 	sums  []uint64
 }
 
@@ -97,10 +97,16 @@ func (s *tailScan) add(l *logline.Record, size int) bool {
 // whole seconds.
 func sinceFor(at time.Time) time.Time { return at.Add(-logSlack).Truncate(time.Second) }
 
-func (s *tailScan) tail() logTail {
+// tail returns what was scanned. Where the last line is later than now, the
+// clock was turned back: what came after it has earlier times, and nothing but
+// the whole of the engine's log is sure to hold that.
+func (s *tailScan) tail(now time.Time) logTail {
 	t := logTail{since: s.since}
+	if s.since.After(now) {
+		t.since = time.Time{}
+	}
 	for _, l := range slices.Backward(s.lines) {
-		if !l.at.Before(s.since) {
+		if !l.at.Before(t.since) {
 			t.sums = append(t.sums, l.sum)
 		}
 	}

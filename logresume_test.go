@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/dockpod/dockpod/internal/logline"
 )
@@ -36,7 +37,7 @@ func tailOf(lines []logline.Record) logTail {
 			break
 		}
 	}
-	return scan.tail()
+	return scan.tail(logEpoch.Add(time.Hour))
 }
 
 // haveOf searches a tail among an engine's records.
@@ -134,6 +135,32 @@ func TestResumeWithoutHeads(t *testing.T) {
 				t.Errorf("new lines mismatch (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Lines that came after the clock was turned back are earlier than the file's
+// end, and new all the same.
+func TestResumeAfterTheClockWasTurnedBack(t *testing.T) {
+	var log []logline.Record
+	for i := range 200 {
+		at := logEpoch.Add(time.Duration(i) * 50 * time.Millisecond)
+		if i >= 100 {
+			at = at.Add(-time.Hour)
+		}
+		log = append(log, fullLine(at, fmt.Sprint("line ", i)))
+	}
+	for _, n := range []int{1, 99, 100, 101, 110, 199, 200} {
+		var scan tailScan
+		for _, l := range slices.Backward(log[:n]) {
+			if !scan.add(&l, 50) {
+				break
+			}
+		}
+		tail := scan.tail(log[199].Time())
+		got := since(log, tail.since)[haveOf(tail, log):]
+		if diff := cmp.Diff(log[n:], got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("after %d lines mismatch (-want +got):\n%s", n, diff)
+		}
 	}
 }
 
@@ -333,6 +360,29 @@ func TestLogStoreRotates(t *testing.T) {
 		sums = append(sums, lineSum(&l))
 	}
 	if diff := cmp.Diff(sums, tail.sums); diff != "" {
+		t.Errorf("tail mismatch (-want +got):\n%s", diff)
+	}
+}
+
+// A log that somebody cut while it was open is gone on with at its new end.
+func TestLogStoreThatWasCut(t *testing.T) {
+	dir := t.TempDir()
+	s := storeIn(dir)
+	s.maxSize = 0
+	openStore(t, s)
+	l := fullLine(logEpoch, strings.Repeat("x", 1000))
+	line := logline.AppendRecord(nil, &l)
+	if err := s.append(bytes.Repeat(line, 2*maxLogLine/len(line)), logEpoch); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "0.log"), int64(len(line))); err != nil {
+		t.Fatal(err)
+	}
+	tail, err := s.tail()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]uint64{lineSum(&l)}, tail.sums); diff != "" {
 		t.Errorf("tail mismatch (-want +got):\n%s", diff)
 	}
 }

@@ -431,6 +431,11 @@ func (s *logStore) tail() (logTail, error) {
 		return logTail{}, fmt.Errorf("open the log directory: %w", err)
 	}
 	defer root.Close()
+	at, err := s.file.Stat()
+	if err != nil {
+		return logTail{}, err
+	}
+	s.size = at.Size() // somebody may have cut it
 	var scan tailScan
 	more, err := scanBack(&scan, s.file, s.size)
 	for _, o := range s.siblings(root) {
@@ -453,7 +458,7 @@ func (s *logStore) tail() (logTail, error) {
 	if err != nil {
 		return logTail{}, fmt.Errorf("read log file %q: %w", s.path(), err)
 	}
-	return scan.tail(), nil
+	return scan.tail(time.Now()), nil
 }
 
 // scanBack gives a file's lines to scan, the last one first. more tells
