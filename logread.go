@@ -280,6 +280,9 @@ func (r *Runtime) readLogs(ctx context.Context, id string, opts *LogOptions, sin
 	if opts.Source != LogSourceAPI {
 		path, err := readableLog(info)
 		if err == nil && path != "" {
+			if path != info.LogPath && outcomeOf(info).state != StateRunning {
+				r.drainLog(ctx, info.ID)
+			}
 			return r.readLogFile(ctx, info, path, opts, sink)
 		}
 		if opts.Source == LogSourceFile {
@@ -343,6 +346,9 @@ func (r *Runtime) readLogFile(ctx context.Context, info container.InspectRespons
 		if err := r.awaitEnd(ctx, info); err != nil {
 			cancel(&endError{err})
 			return
+		}
+		if path != info.LogPath {
+			r.drainLog(ctx, info.ID) // the engine had the last lines before the file has
 		}
 		close(ended)
 	})

@@ -61,7 +61,8 @@ const DefaultMaxLogFiles = 5
 // the carriage return at their end, and all are stdout.
 //
 // The status of a container that has ended waits until its log is complete,
-// and so do [Runtime.Wait] and [Runtime.StopContainer]; a list does not.
+// and so do [Runtime.Wait], [Runtime.StopContainer] and who reads the file by
+// [Runtime.ContainerLogs]; a list does not.
 //
 // Each running container has one goroutine and one stream, until it ends or
 // the Runtime is closed. A file is locked while it is written: a second

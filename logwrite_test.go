@@ -498,6 +498,46 @@ func (s *beforeEOF) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Who reads the file of a container that has ended gets all that it wrote, also
+// if the last of it is still on its way there.
+func TestLogFileIsReadWhole(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		t.Run(fmt.Sprintf("follow %v", follow), func(t *testing.T) {
+			t.Parallel()
+			var hold sync.RWMutex // of what the writer reads
+			w := newLogWorld(t, dockpod.LogFileOptions{}, func(d *fake.Docker) dockpod.DockerInterface {
+				return &brokenStreams{Docker: d, make: func(_ int, _ container.LogsOptions, stream io.ReadCloser) io.ReadCloser {
+					return &slow{stream, &hold}
+				}}
+			})
+			w.start(t)
+			w.write(1, 3)
+			w.reaches(t, 3)
+			hold.Lock()
+			w.write(4, 6)
+			w.docker.Exit(w.id, 0)
+			time.AfterFunc(500*time.Millisecond, hold.Unlock)
+			got := readLog(t, w.rt, w.id, dockpod.LogOptions{Follow: follow, Source: dockpod.LogSourceFile})
+			if diff := cmp.Diff(lineNumbers(1, 6), strings.Split(strings.TrimSpace(got), "\n")); diff != "" {
+				t.Errorf("lines mismatch (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// slow is a stream whose reads wait.
+type slow struct {
+	io.ReadCloser
+	hold *sync.RWMutex
+}
+
+func (s *slow) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	s.hold.RLock()
+	defer s.hold.RUnlock()
+	return n, err
+}
+
 func TestReopenContainerLogFails(t *testing.T) {
 	w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(200*time.Millisecond))
 	pathless := w.create(t, dockpod.ContainerConfig{Name: "pathless", Image: "app:1"})
