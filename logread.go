@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -613,7 +614,7 @@ func ConvertLog(dst io.Writer, src io.Reader, to LogFormat) error {
 	case LogFormatJSON:
 		add = logline.AppendJSON
 	case LogFormatCRI:
-		add = logline.AppendRecord
+		add = appendCRI
 	default:
 		return &Error{"convert log", "", &FieldError{"to", fmt.Sprintf("%q is no format", to)}}
 	}
@@ -626,6 +627,22 @@ func ConvertLog(dst io.Writer, src io.Reader, to LogFormat) error {
 		return &Error{"convert log", "", err}
 	}
 	return nil
+}
+
+// appendCRI appends a record in CRI's format, where a newline in the middle of
+// its text, which JSON can hold, ends a line.
+func appendCRI(dst []byte, rec *logline.Record) []byte {
+	rest := *rec
+	for {
+		i := bytes.IndexByte(rest.Text, '\n')
+		if i < 0 {
+			return logline.AppendRecord(dst, &rest)
+		}
+		line := rest
+		line.Text, line.Partial = rest.Text[:i], false
+		dst = logline.AppendRecord(dst, &line)
+		rest.Text = rest.Text[i+1:]
+	}
 }
 
 // recordWriter is the sink that writes records in a format.

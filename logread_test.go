@@ -548,6 +548,9 @@ func TestConvertLog(t *testing.T) {
 		{"NULs", strings.Repeat("\x00", 3<<20) + jsonLog, criLog, dockpod.LogFormatCRI},
 		{"a long line", "2026-01-02T03:04:05.06Z stdout F " + long + "\n" + criLog, "", dockpod.LogFormatJSON},
 		{"nothing", "", "", dockpod.LogFormatCRI},
+		{"newlines in a text", `{"log":"a\nb\n\n","stream":"stderr","time":"2026-01-02T03:04:05Z"}` + "\n" + `{"log":"c\nd","stream":"stdout","time":"2026-01-02T03:04:06Z"}`,
+			"2026-01-02T03:04:05Z stderr F a\n2026-01-02T03:04:05Z stderr F b\n2026-01-02T03:04:05Z stderr F \n" +
+				"2026-01-02T03:04:06Z stdout F c\n2026-01-02T03:04:06Z stdout P d\n", dockpod.LogFormatCRI},
 	} {
 		var got bytes.Buffer
 		if err := dockpod.ConvertLog(&got, strings.NewReader(tt.from), tt.to); err != nil {
