@@ -78,7 +78,7 @@ func (r *Runtime) dialPod(ctx context.Context, sandboxID string, port int) (net.
 			switch {
 			case err != nil:
 				return err
-			case notRunning(now) != nil && !now.State.Paused || now.State.Pid != info.State.Pid:
+			case now.State == nil || notRunning(now) != nil && !now.State.Paused || now.State.Pid != info.State.Pid:
 				return ErrNotRunning
 			}
 			return nil
@@ -142,16 +142,25 @@ func forward(ctx context.Context, conn net.Conn, stream io.ReadWriter, closeStre
 	defer cut()
 	stop := context.AfterFunc(ctx, cut)
 	defer stop()
-	in := make(chan error, 1)
+	type ending struct {
+		err    error
+		failed bool // the stream did, and not the pod
+	}
+	in := make(chan ending, 1)
 	go func() {
-		_, err := io.Copy(conn, stream)
-		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
+		src := &noted{Reader: stream}
+		_, err := io.Copy(conn, src)
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || isClosedErr(err) {
 			err = nil // the pod does not want to hear more
+		}
+		if src.err != nil {
+			err = src.err
+			cut() // nobody is there any more for the pod to answer
 		}
 		if c, ok := conn.(closeWriter); ok {
 			_ = c.CloseWrite()
 		}
-		in <- err
+		in <- ending{err, src.err != nil}
 	}()
 	_, err := io.Copy(stream, conn)
 	half, ok := stream.(closeWriter)
@@ -163,16 +172,37 @@ func forward(ctx context.Context, conn net.Conn, stream io.ReadWriter, closeStre
 	default:
 		err = half.CloseWrite()
 	}
-	inErr := <-in
+	toPod := <-in
 	switch {
 	case ctx.Err() != nil && !stop():
 		return ctx.Err()
-	case err != nil:
+	case err != nil && !(toPod.failed && isClosedErr(err)):
 		return fmt.Errorf("copy from the pod: %w", err)
-	case inErr != nil && ok: // otherwise it was closed under the copy
-		return fmt.Errorf("copy to the pod: %w", inErr)
+	case isClosedErr(toPod.err):
+		return nil // by the caller
+	case toPod.err != nil && (ok || err != nil): // otherwise it was closed under the copy
+		return fmt.Errorf("copy to the pod: %w", toPod.err)
 	}
 	return nil
+}
+
+// isClosedErr reports whether a connection was closed on this side.
+func isClosedErr(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// noted is a reader that remembers why it failed.
+type noted struct {
+	io.Reader
+	err error
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	got, err := n.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return got, err
 }
 
 // forwardByHelper has a command in a container of the pod carry the bytes.
