@@ -57,7 +57,8 @@ type ExecOptions struct {
 	// A Read that is under way when the process ends cannot be interrupted,
 	// unless the reader has a SetReadDeadline, which is used for it and
 	// cleared: otherwise one goroutine stays until that Read returns, and
-	// drops what it read. The reader is never closed.
+	// drops what it read. That of an SPDY stream is its whole connection's,
+	// and is not used. The reader is never closed.
 	Stdin io.Reader
 	// Stdout and Stderr get what the process writes; nil discards. On a
 	// terminal all of it goes to Stdout. A writer that fails ends the call;

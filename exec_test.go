@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -364,6 +365,35 @@ func TestSessionReturnsInput(t *testing.T) {
 	buf := make([]byte, 4)
 	if n, err := io.ReadFull(mine, buf); err != nil || string(buf) != "next" {
 		t.Errorf("read %q, %v", buf[:n], err)
+	}
+}
+
+// spdyStream is an input whose deadline is that of the connection.
+type spdyStream struct {
+	net.Conn
+	cut bool
+}
+
+func (*spdyStream) Identifier() uint32   { return 1 }
+func (*spdyStream) Headers() http.Header { return nil }
+
+func (s *spdyStream) SetReadDeadline(time.Time) error {
+	s.cut = true
+	return s.Conn.Close()
+}
+
+// A stream among others on one connection is left to end by itself.
+func TestSessionSparesOtherStreams(t *testing.T) {
+	mine, theirs := net.Pipe()
+	defer mine.Close()
+	defer theirs.Close()
+	in := &spdyStream{Conn: mine}
+	e := &execEngine{delay: 50 * time.Millisecond, states: []container.ExecInspect{{Pid: 7}}}
+	if _, err := New(e).Exec(t.Context(), workloadID, ExecOptions{Command: []string{"x"}, Stdin: in}); err != nil {
+		t.Fatal(err)
+	}
+	if in.cut {
+		t.Error("the connection has got a deadline")
 	}
 }
 

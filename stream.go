@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,12 +181,23 @@ func (s *source) stop() {
 	s.mu.Unlock()
 	if reading {
 		d, ok := s.r.(interface{ SetReadDeadline(time.Time) error })
-		if !ok || d.SetReadDeadline(time.Unix(1, 0)) != nil {
+		if !ok || isOneOfMany(s.r) || d.SetReadDeadline(time.Unix(1, 0)) != nil {
 			return // it ends with its Read
 		}
 		defer func() { _ = d.SetReadDeadline(time.Time{}) }()
 	}
 	<-s.done
+}
+
+// isOneOfMany reports whether a reader is a stream of SPDY, in which the
+// kubelet's clients bring input: its deadline is that of the connection, and
+// ends every other stream on it.
+func isOneOfMany(r io.Reader) bool {
+	_, is := r.(interface {
+		Identifier() uint32
+		Headers() http.Header
+	})
+	return is
 }
 
 // sink is a writer of the caller's, which may block for ever.
