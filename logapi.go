@@ -20,7 +20,7 @@ import (
 // readLogAPI reads a log through the engine. It always asks for the times: by
 // them it finds its place again.
 func (r *Runtime) readLogAPI(ctx context.Context, info container.InspectResponse, opts *LogOptions, sink logfile.Sink) error {
-	l := &apiLog{r: r, id: info.ID, tty: info.Config != nil && info.Config.Tty, opts: opts, sink: sink}
+	l := &apiLog{r: r, id: info.ID, tty: info.Config != nil && info.Config.Tty, opts: opts, sink: sink, started: outcomeOf(info).started}
 	if opts.Tail == 0 && !opts.Follow {
 		if err := l.read(ctx, l.request(), l.put); err != nil {
 			return err
@@ -66,6 +66,8 @@ type apiLog struct {
 	sink  logfile.Sink
 	place logPlace
 	whole bool // the engine's tails are not to be trusted
+
+	started time.Time // when the container was last
 }
 
 // request asks for all that the options choose but the tail.
@@ -218,7 +220,7 @@ func (l *apiLog) read(ctx context.Context, req container.LogsOptions, f func(*lo
 	defer stream.Close()
 	read := readFrames
 	if l.tty {
-		read = readTerminal
+		read = func(src io.Reader, f func(*logline.Record) error) error { return readTerminal(src, l.started, f) }
 	}
 	if req.Follow {
 		f = l.flushed(f)
@@ -304,9 +306,11 @@ func cutStamp(text []byte) (stamp, rest []byte, ok bool) {
 }
 
 // readTerminal calls f with the records of a terminal's stream with times.
-// Nothing but the times tells them apart: one stands behind each newline, and
-// where a line that is too long for one record goes on in the next.
-func readTerminal(src io.Reader, f func(*logline.Record) error) error {
+// Nothing but the times tells them apart: one stands behind each newline, where
+// a line that is too long for one record goes on in the next, and where an
+// earlier run than that which began when the container was last started ended
+// in the middle of a line.
+func readTerminal(src io.Reader, started time.Time, f func(*logline.Record) error) error {
 	lines := bufio.NewReaderSize(src, dockerRecord+2*maxStampLen)
 	var stamp []byte
 	for {
@@ -323,20 +327,39 @@ func readTerminal(src io.Reader, f func(*logline.Record) error) error {
 			}
 		}
 		text, err := terminalText(lines)
-		if len(text) > 0 {
+		for rest := text; len(rest) > 0; {
 			rec := logline.Record{Stream: logline.Stdout, Stamp: stamp}
-			rec.Text, rec.Partial = cutNewline(text)
+			n, next := cutRun(rest, &rec, started)
+			rec.Text, rec.Partial = cutNewline(rest[:n])
 			if err := f(&rec); err != nil {
 				return err
 			}
-			if _, err := lines.Discard(len(text)); err != nil {
-				return err
+			if rest = rest[n:]; next > 0 {
+				stamp = append(stamp[:0], rest[:next-1]...)
+				rest = rest[next:]
 			}
+		}
+		if _, err := lines.Discard(len(text)); err != nil {
+			return err
 		}
 		if err != nil && err != io.EOF {
 			return err
 		}
 	}
+}
+
+// cutRun returns how much of text belongs to the record rec, and how long the
+// time is, with its space, that follows; zero: none does.
+func cutRun(text []byte, rec *logline.Record, started time.Time) (n, next int) {
+	size := len(rec.Stamp)
+	if at := rec.Time(); at.Before(started) {
+		for end := size + 2; end <= len(text); end++ {
+			if text[end-1] == ' ' && isNextTime(text[:end], size, at) {
+				return end - size - 1, size + 1
+			}
+		}
+	}
+	return len(text), 0
 }
 
 // stampAt returns the time that stands behind n bytes, or nil. It waits for no

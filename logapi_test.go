@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,7 +34,7 @@ func TestReadTerminal(t *testing.T) {
 			"whole": func(r io.Reader) io.Reader { return r }, "by bytes": iotest.OneByteReader, "by halves": iotest.HalfReader,
 		} {
 			var got []string
-			err := readTerminal(wrap(strings.NewReader(tt.stream)), func(rec *logline.Record) error {
+			err := readTerminal(wrap(strings.NewReader(tt.stream)), time.Time{}, func(rec *logline.Record) error {
 				text := string(rec.Text)
 				if !rec.Partial {
 					text += "\n"
@@ -57,7 +58,7 @@ func TestReadTerminalAtOnce(t *testing.T) {
 	got := make(chan string)
 	done := make(chan error)
 	go func() {
-		done <- readTerminal(r, func(rec *logline.Record) error { got <- string(rec.Text); return nil })
+		done <- readTerminal(r, time.Time{}, func(rec *logline.Record) error { got <- string(rec.Text); return nil })
 	}()
 	for i := range 3 {
 		if _, err := fmt.Fprintf(w, "2026-01-02T03:04:05.000000006Z %d\r\n", i); err != nil {

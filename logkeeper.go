@@ -21,6 +21,7 @@ type logKeeper struct {
 	r      *Runtime
 	id     string
 	tty    bool
+	last   time.Time // when the container was last started; only run's goroutine knows
 	cancel context.CancelFunc
 	begun  chan struct{} // closed when it is known how the first try went
 	done   chan struct{} // closed when the goroutine has ended
@@ -239,7 +240,9 @@ func (w *logKeeper) look(ctx context.Context) (running, gone bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	return outcomeOf(info).state == StateRunning, false, nil
+	o := outcomeOf(info)
+	w.last = o.started
+	return o.state == StateRunning, false, nil
 }
 
 // copy writes the engine's records that are not in the file yet, until the
@@ -251,7 +254,7 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 	if err != nil {
 		return &logWriteError{err}
 	}
-	have, last, err := w.have(ctx, tail)
+	have, last, err := w.have(ctx, tail, !follow)
 	if err != nil {
 		return err
 	}
@@ -261,7 +264,7 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 	}
 	defer stream.Close()
 	w.started()
-	records := newLogRecords(&flushBefore{stream, w}, w.tty, !follow)
+	records := newLogRecords(&flushBefore{stream, w}, w.tty, !follow, w.last)
 	for n := 0; ; {
 		l, err := records.next()
 		if err == io.EOF {
@@ -306,8 +309,8 @@ func (w *logKeeper) broken(err error) error {
 var errLogShrank = &classified{ErrBadAnswer, "the engine's log has changed while it was read"}
 
 // have asks how many of the records since tail.since stand in the file, and
-// for the sum of the last of them.
-func (w *logKeeper) have(ctx context.Context, tail logTail) (n int, last uint64, err error) {
+// for the sum of the last of them. final says that the log will not grow.
+func (w *logKeeper) have(ctx context.Context, tail logTail, final bool) (n int, last uint64, err error) {
 	if len(tail.sums) == 0 {
 		return 0, 0, nil
 	}
@@ -318,7 +321,7 @@ func (w *logKeeper) have(ctx context.Context, tail logTail) (n int, last uint64,
 		return 0, 0, err
 	}
 	defer stream.Close()
-	records := newLogRecords(stream, w.tty, false)
+	records := newLogRecords(stream, w.tty, final, w.last)
 	search := newTailSearch(tail.sums)
 	for {
 		l, err := records.next()

@@ -26,10 +26,10 @@ type logRecords interface {
 }
 
 // newLogRecords reads src, the raw stream of a terminal or frames. final says
-// that the log will not grow any more.
-func newLogRecords(src io.Reader, tty, final bool) logRecords {
+// that the log will not grow any more, started when the container was last.
+func newLogRecords(src io.Reader, tty, final bool, started time.Time) logRecords {
 	if tty {
-		return &rawRecords{src: bufio.NewReaderSize(src, 4*maxLinePiece), final: final}
+		return &rawRecords{src: bufio.NewReaderSize(src, 4*maxLinePiece), final: final, started: started}
 	}
 	return &frameRecords{src: stdmux.NewReader(src)}
 }
@@ -123,20 +123,27 @@ const maxTimeText = 36
 // rawRecords reads the stream of a container with a terminal. Nothing in it
 // tells where a record ends but the newline, and the time before the next.
 type rawRecords struct {
-	src   *bufio.Reader
-	final bool
-	stamp []byte // of the record, empty before the first
-	head  []byte // the last time as it was written, with its space
-	text  []byte
+	src     *bufio.Reader
+	final   bool
+	started time.Time
+	stamp   []byte    // of the record, empty before the first
+	at      time.Time // the same
+	head    []byte    // the last time as it was written, with its space
+	text    []byte
+	ahead   bool // head is the time of the next record
 }
 
 func (d *rawRecords) next() (logline.Record, error) {
 	d.text = d.text[:0]
+	searching := true
+	if d.ahead {
+		searching, d.ahead = d.begin(d.head), false
+	}
 	// No more is read ahead than there is: a line may be shorter than a time.
-	for searching := true; ; {
+	for {
 		b, err := d.src.ReadByte()
 		switch {
-		case err == io.EOF && d.final && len(d.text) > 0:
+		case err == io.EOF && (d.final || d.at.Before(d.started)) && len(d.text) > 0:
 			return d.line(true)
 		case err != nil:
 			// What is not whole will be there again: the engine may have been
@@ -148,13 +155,14 @@ func (d *rawRecords) next() (logline.Record, error) {
 		d.text = append(d.text, b)
 		switch {
 		case searching && b == ' ':
-			searching = false
-			if stamp, _, err := cutTime(d.stamp[:0], d.text); err == nil {
-				d.stamp, d.head = stamp, append(d.head[:0], d.text...)
-				d.text = d.text[:0]
-			}
+			searching = d.begin(d.text)
 		case searching && len(d.text) == maxTimeText:
 			searching = false
+		case b == ' ' && d.at.Before(d.started) && isNextTime(d.text, len(d.head)-1, d.at):
+			n := len(d.text) - len(d.head)
+			d.head, d.ahead = append(d.head[:0], d.text[n:]...), true
+			d.text = d.text[:n]
+			return d.line(true)
 		case len(d.text) == maxLinePiece:
 			return d.line(true) // Docker's newline of a line just as long is a record of its own
 		case len(d.text) == podmanPiece:
@@ -163,6 +171,29 @@ func (d *rawRecords) next() (logline.Record, error) {
 			}
 		}
 	}
+}
+
+// begin takes a time that stands before a record, if it is one. It is not
+// looked for any more then.
+func (d *rawRecords) begin(head []byte) (searching bool) {
+	if stamp, _, err := cutTime(d.stamp[:0], head); err == nil {
+		d.stamp, d.head = stamp, append(d.head[:0], head...)
+		d.at = (&logline.Record{Stamp: d.stamp}).Time()
+		d.text = d.text[:0]
+	}
+	return false
+}
+
+// isNextTime reports whether text ends with a time of so many bytes that is
+// later than at, and a space. In a record of a terminal's earlier run that is
+// the time of the next record: it ended in the middle of a line.
+func isNextTime(text []byte, size int, at time.Time) bool {
+	n := len(text) - size - 1
+	if n <= 0 || size < len("2006-01-02T15:04:05Z") || text[n+4] != '-' || text[n+10] != 'T' {
+		return false
+	}
+	rec := logline.Record{Stamp: text[n : len(text)-1]}
+	return text[len(text)-1] == ' ' && rec.Time().After(at)
 }
 
 func (d *rawRecords) line(partial bool) (logline.Record, error) {

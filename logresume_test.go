@@ -237,7 +237,7 @@ func TestLogRecords(t *testing.T) {
 			"whole": func(r io.Reader) io.Reader { return r }, "bytes": iotest.OneByteReader, "halves": iotest.HalfReader, "with the end": iotest.DataErrReader,
 		} {
 			t.Run(c.name+", "+chunks, func(t *testing.T) {
-				got, err := allRecords(newLogRecords(chunked(strings.NewReader(c.in)), c.tty, c.final))
+				got, err := allRecords(newLogRecords(chunked(strings.NewReader(c.in)), c.tty, c.final, time.Time{}))
 				if !errors.Is(err, c.err) {
 					t.Errorf("error %v, want %v", err, c.err)
 				}
@@ -245,6 +245,50 @@ func TestLogRecords(t *testing.T) {
 					t.Errorf("lines mismatch (-want +got):\n%s", diff)
 				}
 			})
+		}
+	}
+}
+
+// What an earlier run of a terminal left unfinished ends where the next one
+// begins.
+func TestLogRecordsOfRuns(t *testing.T) {
+	const one, two, three = "2026-01-02T03:04:05.000000006Z ", "2026-01-02T03:04:06.100000000Z ", "2026-01-02T03:04:07.000000000Z "
+	const in = one + "a b\r\n" + one + "p $ " + two + "p $ " + three + "c " + two + "d\r\n" + three + two + "\r\n"
+	const f, p = " stdout F ", " stdout P "
+	stamp := func(text string) string {
+		return strings.Replace(strings.Replace(strings.TrimSuffix(text, " "), ".100000000", ".1", 1), ".000000000", "", 1)
+	}
+	last := []string{stamp(three) + f + "c " + two + "d\r", stamp(three) + f + two + "\r"}
+	for started, want := range map[string][]string{
+		three: append([]string{stamp(one) + f + "a b\r", stamp(one) + p + "p $ ", stamp(two) + p + "p $ "}, last...),
+		one:   {stamp(one) + f + "a b\r", stamp(one) + f + "p $ " + two + "p $ " + three + "c " + two + "d\r", last[1]},
+	} {
+		at, err := time.Parse(time.RFC3339Nano, strings.TrimSuffix(started, " "))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := allRecords(newLogRecords(iotest.OneByteReader(strings.NewReader(in)), true, false, at))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("started at %s: %v, records mismatch (-want +got):\n%s", started, err, diff)
+		}
+		got = nil
+		err = readTerminal(strings.NewReader(in), at, func(rec *logline.Record) error {
+			r := *rec
+			r.Stamp = []byte(stamp(string(r.Stamp)))
+			got = append(got, strings.TrimSuffix(string(logline.AppendRecord(nil, &r)), "\n"))
+			return nil
+		})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("started at %s, through the API: %v, records mismatch (-want +got):\n%s", started, err, diff)
+		}
+		// Nothing is added to it any more, also if the next run is silent yet.
+		want = nil
+		if started == three {
+			want = []string{stamp(one) + p + "$ "}
+		}
+		got, err = allRecords(newLogRecords(strings.NewReader(one+"$ "), true, false, at))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("started at %s: %v, the end mismatch (-want +got):\n%s", started, err, diff)
 		}
 	}
 }

@@ -233,6 +233,28 @@ var logFileCases = []testCase{
 			equal(t, "lines", numbered(100), w.numbers(t, "0.log"))
 		}
 	}},
+	{"a container that is started in place goes on in its file", func(t *testing.T, w *world) {
+		w.needs(t, "exact log times") // by which the runs of a terminal are told apart
+		w.writing(t, dockpod.LogFileOptions{}, dockpod.WithRestart())
+		for _, tty := range []bool{false, true} {
+			name, end := fmt.Sprintf("tty-%v", tty), ""
+			c := w.container(name, "write", `one\ntwo\nrest`)
+			if c.TTY, c.LogPath = tty, name+".log"; tty {
+				end = "\r"
+			}
+			id := w.started(t, c)
+			w.finished(t, id)
+			must(t, w.rt.StartContainer(t.Context(), id))
+			w.finished(t, id)
+			must(t, w.rt.Close())
+			w.writing(t, dockpod.LogFileOptions{}, dockpod.WithRestart())
+			_, err := w.rt.ReconcileLogLinks(t.Context())
+			must(t, err)
+			w.finished(t, id)
+			run := []string{"stdout F one" + end, "stdout F two" + end, "stdout P rest"}
+			equal(t, "log", append(run, run...), w.logText(t, name+".log"))
+		}
+	}},
 	{"a file that was deleted is written anew", func(t *testing.T, w *world) {
 		w.writing(t, dockpod.LogFileOptions{})
 		id := w.logged(t, "app", "0.log", "stubborn")
@@ -340,10 +362,10 @@ var logFileCases = []testCase{
 }
 
 // writing makes the world's Runtime write log files.
-func (w *world) writing(t *testing.T, o dockpod.LogFileOptions) {
+func (w *world) writing(t *testing.T, o dockpod.LogFileOptions, opts ...dockpod.Option) {
 	t.Helper()
 	w.needs(t, "local files")
-	rt := w.with(dockpod.WithLogFiles(o), dockpod.WithRequestTimeout(time.Minute))
+	rt := w.with(append(opts, dockpod.WithLogFiles(o), dockpod.WithRequestTimeout(time.Minute))...)
 	t.Cleanup(func() { must(t, rt.Close()) })
 	w.rt = rt
 }

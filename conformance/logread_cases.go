@@ -84,6 +84,25 @@ var logReadCases = []testCase{
 			equal(t, "the last is partial", []bool{false, true}, []bool{lines[0].Partial, lines[1].Partial})
 		}
 	}},
+	{"what a run left unfinished goes on with the next one", func(t *testing.T, w *world) {
+		w.needs(t, "exact log times") // by which the runs of a terminal are told apart
+		rt := w.with(dockpod.WithRestart())
+		for _, tty := range []bool{false, true} {
+			c := w.container("app", "write", `one\nrest`)
+			c.Attempt, c.TTY = attempts.Add(1), tty
+			id := w.started(t, c)
+			w.finished(t, id)
+			must(t, rt.StartContainer(t.Context(), id))
+			w.finished(t, id)
+			want := "one\nrestone\nrest"
+			if tty {
+				want = strings.ReplaceAll(want, "\n", "\r\n")
+			}
+			for _, source := range w.sources(t) {
+				equal(t, "log from "+string(source), want, w.log(t, id, dockpod.LogOptions{Source: source}))
+			}
+		}
+	}},
 	{"bounds in time are exact to the nanosecond and included", func(t *testing.T, w *world) {
 		w.needs(t, "exact log times")
 		id := w.ended(t, "both", "6")
