@@ -36,14 +36,12 @@ func (r *Runtime) readLogAPI(ctx context.Context, info container.InspectResponse
 		return sink.Flush()
 	}
 
-	req := l.resume()
-	req.Follow = true
-	if err := l.read(ctx, req, l.putNew); err != nil {
+	if err := l.follow(ctx); err != nil {
 		return err
 	}
 	// Docker 20.10 may end the stream before the last line if that has no
 	// newline. Now that nothing is written any more, look once more.
-	req = l.resume()
+	req := l.resume()
 	if !l.whole {
 		req.Tail = strconv.Itoa(len(l.place.recent) + 1000)
 	}
@@ -68,6 +66,47 @@ type apiLog struct {
 	whole bool // the engine's tails are not to be trusted
 
 	started time.Time // when the container was last
+}
+
+// How long it is waited before a stream is asked for again that the engine has
+// ended before its container.
+const (
+	followPause = 10 * time.Millisecond
+	followLimit = time.Second
+)
+
+// follow gives what is written to the sink until the container does not run.
+// The engine's stream may end before: engines lose their place when they rotate
+// a log.
+func (l *apiLog) follow(ctx context.Context) error {
+	for pause := newBackoff(followPause, followLimit); ; {
+		req := l.resume()
+		req.Follow = true
+		if err := l.read(ctx, req, l.putNew); err != nil {
+			return err
+		}
+		if !l.opts.Until.IsZero() {
+			return nil // which ends it, too
+		}
+		var info container.InspectResponse
+		err := l.r.request(ctx, func(ctx context.Context) (err error) {
+			info, err = l.r.inspectAny(ctx, l.id)
+			return err
+		})
+		switch {
+		case errors.Is(err, ErrContainerNotFound):
+			return nil
+		case err != nil:
+			return err
+		}
+		o := outcomeOf(info)
+		if l.started = o.started; o.state != StateRunning {
+			return nil
+		}
+		if err := pause.sleep(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // request asks for all that the options choose but the tail.

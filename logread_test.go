@@ -111,6 +111,37 @@ func TestFollowLosesNoLastLine(t *testing.T) {
 	}
 }
 
+// ending is an engine that ends a followed stream where it has no more to give.
+type ending struct{ *fake.Docker }
+
+func (e ending) ContainerLogs(ctx context.Context, id string, o container.LogsOptions) (io.ReadCloser, error) {
+	o.Follow = false
+	return e.Docker.ContainerLogs(ctx, id, o)
+}
+
+// That the engine's stream ends is not the container's end.
+func TestFollowGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := new(fake.Docker)
+		rt, id := aLog(t, ending{engine}, engine, dockpod.ContainerConfig{})
+		engine.WriteLog(id, fake.Stdout, "0")
+		var got bytes.Buffer
+		done := make(chan error)
+		go func() {
+			done <- rt.ContainerLogs(t.Context(), id, dockpod.LogOptions{Stdout: &got, Follow: true, Tail: 1})
+		}()
+		for i := 1; i < 4; i++ {
+			time.Sleep(time.Minute)
+			engine.WriteLog(id, fake.Stdout, fmt.Sprint(i))
+		}
+		time.Sleep(time.Minute)
+		engine.Exit(id, 0)
+		if err := <-done; err != nil || got.String() != "0\n1\n2\n3\n" {
+			t.Errorf("followed %q, %v", got.String(), err)
+		}
+	})
+}
+
 // coarse is Podman: times are whole seconds, in lists and in bounds.
 type coarse struct{ *fake.Docker }
 
