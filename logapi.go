@@ -63,6 +63,7 @@ type apiLog struct {
 	opts  *LogOptions
 	sink  logfile.Sink
 	place logPlace
+	given repeats
 	whole bool // the engine's tails are not to be trusted
 
 	started time.Time // when the container was last
@@ -142,7 +143,7 @@ func (l *apiLog) put(rec *logline.Record) error {
 
 // putNew is put for a stream that begins before the place.
 func (l *apiLog) putNew(rec *logline.Record) error {
-	if l.place.had(rec) {
+	if l.place.had(rec) || l.given.again(rec) {
 		return nil
 	}
 	return l.put(rec)

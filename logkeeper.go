@@ -265,6 +265,7 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 	defer stream.Close()
 	w.started()
 	records := newLogRecords(&flushBefore{stream, w}, w.tty, !follow, w.last)
+	var given repeats
 	for n := 0; ; {
 		l, err := records.next()
 		if err == io.EOF {
@@ -276,7 +277,7 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 		if err != nil {
 			return w.broken(err)
 		}
-		if l.Time().Before(tail.since) {
+		if l.Time().Before(tail.since) || follow && given.again(&l) {
 			continue
 		}
 		if n++; n < have {

@@ -1,6 +1,7 @@
 package dockpod
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
@@ -174,4 +175,44 @@ func (s *tailSearch) have() int {
 		n = begin.step(n, sum)
 	}
 	return n
+}
+
+// repeats recognises what an engine's followed stream gives a second time:
+// Docker 20.10 may begin twice with the file that follows a rotation.
+type repeats struct {
+	last [3]lastRecord // by stream
+	sums []uint64      // of the last records, a ring
+	next int           // its oldest, once it is full
+}
+
+type lastRecord struct {
+	at      time.Time
+	partial bool
+}
+
+// maxRepeats is how many records are remembered. The second beginning comes a
+// few milliseconds after the first.
+const maxRepeats = 8 << 10
+
+// again takes a record and reports whether it was given before.
+//
+// Only what is not later than the record before it is looked for. The pieces of
+// a line have one time, and so have all lines of a second on an engine that
+// counts in those.
+func (s *repeats) again(l *logline.Record) bool {
+	at, sum, last := l.Time(), lineSum(l), &s.last[l.Stream]
+	exact := bytes.IndexByte(l.Stamp, '.') >= 0
+	if at.Before(last.at) || at.Equal(last.at) && exact && !last.partial {
+		if slices.Contains(s.sums, sum) {
+			return true
+		}
+	}
+	*last = lastRecord{at, l.Partial}
+	if len(s.sums) < maxRepeats {
+		s.sums = append(s.sums, sum)
+		return false
+	}
+	s.sums[s.next] = sum
+	s.next = (s.next + 1) % maxRepeats
+	return false
 }

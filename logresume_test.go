@@ -164,6 +164,48 @@ func TestResumeAfterTheClockWasTurnedBack(t *testing.T) {
 	}
 }
 
+// What is given again is recognised, and nothing else.
+func TestRepeats(t *testing.T) {
+	const sec, early, at, later = "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05.2Z", "2026-01-02T03:04:05.3Z"
+	for _, tt := range []struct{ name, given, again string }{
+		{"nothing", early + " stdout F a\n" + at + " stdout F a\n" + later + " stderr F a\n", ""},
+		{"the last line", at + " stdout F a\n" + at + " stdout F a\n" + at + " stdout F b\n", "01"},
+		{"a file", early + " stdout F a\n" + at + " stdout F b\n" + early + " stdout F a\n" + at + " stdout F b\n" + later + " stdout F c\n", "0011"},
+		{"streams that are out of order", at + " stdout F a\n" + early + " stderr F a\n", ""},
+		{"pieces of one look", at + " stdout P a\n" + at + " stdout P a\n" + at + " stdout F a\n" + at + " stdout P a\n" + at + " stdout P a\n" + at + " stdout F a\n", "000111"},
+		{"whole seconds", sec + " stdout F a\n" + sec + " stdout F a\n", ""},
+		{"a clock that was turned back", later + " stdout F a\n" + early + " stdout F a\n" + at + " stdout F a\n", ""},
+	} {
+		var s repeats
+		got := ""
+		for line := range strings.Lines(tt.given) {
+			var l logline.Record
+			if err := logline.ParseRecord([]byte(line), &l); err != nil {
+				t.Fatal(err)
+			}
+			got += map[bool]string{false: "0", true: "1"}[s.again(&l)]
+		}
+		if want := tt.again + strings.Repeat("0", len(got)-len(tt.again)); got != want {
+			t.Errorf("%s: %s, want %s", tt.name, got, want)
+		}
+	}
+	var s repeats
+	line := func(i int) *logline.Record {
+		l := fullLine(logEpoch.Add(time.Duration(i)*time.Millisecond), "x")
+		return &l
+	}
+	for i := range 3 * maxRepeats {
+		if s.again(line(i)) {
+			t.Fatalf("line %d is new", i)
+		}
+	}
+	for i := 2 * maxRepeats; i < 3*maxRepeats; i++ {
+		if !s.again(line(i)) {
+			t.Fatalf("line %d was given", i)
+		}
+	}
+}
+
 // A tail of a great many lines is searched for as far as it is kept.
 func TestResumeBounded(t *testing.T) {
 	log := make([]logline.Record, 2*maxTailLines)
