@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -20,7 +21,8 @@ import (
 // readLogAPI reads a log through the engine. It always asks for the times: by
 // them it finds its place again.
 func (r *Runtime) readLogAPI(ctx context.Context, info container.InspectResponse, opts *LogOptions, sink logfile.Sink) error {
-	l := &apiLog{r: r, id: info.ID, tty: info.Config != nil && info.Config.Tty, opts: opts, sink: sink, started: outcomeOf(info).started}
+	l := &apiLog{r: r, id: info.ID, tty: info.Config != nil && info.Config.Tty, opts: opts, sink: sink}
+	l.look(info)
 	if opts.Tail == 0 && !opts.Follow {
 		if err := l.read(ctx, l.request(), l.put); err != nil {
 			return err
@@ -67,6 +69,7 @@ type apiLog struct {
 	whole bool // the engine's tails are not to be trusted
 
 	started time.Time // when the container was last
+	sticks  bool      // the engine may get stuck in the log
 }
 
 // How long it is waited before a stream is asked for again that the engine has
@@ -83,14 +86,15 @@ func (l *apiLog) follow(ctx context.Context) error {
 	for pause := newBackoff(followPause, followLimit); ; {
 		req := l.resume()
 		req.Follow = true
-		if err := l.read(ctx, req, l.putNew); err != nil {
+		stuck, err := l.readWatched(ctx, req)
+		if err != nil {
 			return err
 		}
-		if !l.opts.Until.IsZero() {
+		if !l.opts.Until.IsZero() && !stuck {
 			return nil // which ends it, too
 		}
 		var info container.InspectResponse
-		err := l.r.request(ctx, func(ctx context.Context) (err error) {
+		err = l.r.request(ctx, func(ctx context.Context) (err error) {
 			info, err = l.r.inspectAny(ctx, l.id)
 			return err
 		})
@@ -100,14 +104,46 @@ func (l *apiLog) follow(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		o := outcomeOf(info)
-		if l.started = o.started; o.state != StateRunning {
+		l.look(info)
+		if outcomeOf(info).state != StateRunning {
 			return nil
 		}
 		if err := pause.sleep(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// readWatched reads a followed stream until it ends, or the engine is stuck.
+func (l *apiLog) readWatched(ctx context.Context, req container.LogsOptions) (stuck bool, err error) {
+	if !l.sticks {
+		return false, l.read(ctx, req, l.putNew)
+	}
+	stream, cut := context.WithCancel(ctx)
+	var watch followWatch
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		watch.run(stream, func(ctx context.Context) (time.Time, error) {
+			return l.r.lastRecordTime(ctx, l.id, l.tty, req.ShowStdout, req.ShowStderr)
+		}, cut)
+	})
+	err = l.read(stream, req, func(rec *logline.Record) error {
+		watch.saw(rec)
+		return l.putNew(rec)
+	})
+	stuck = stream.Err() != nil && ctx.Err() == nil
+	cut()
+	watcher.Wait()
+	if stuck && isContextError(err) {
+		err = nil
+	}
+	return stuck, err
+}
+
+// look takes note of what an inspection tells of how the log is kept.
+func (l *apiLog) look(info container.InspectResponse) {
+	l.started = outcomeOf(info).started
+	l.sticks = getsStuck(info, l.r.docker.ClientVersion())
 }
 
 // request asks for all that the options choose but the tail.

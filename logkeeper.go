@@ -22,6 +22,8 @@ type logKeeper struct {
 	id     string
 	tty    bool
 	last   time.Time // when the container was last started; only run's goroutine knows
+	sticks bool      // the engine may get stuck in the log; likewise
+	watch  followWatch
 	cancel context.CancelFunc
 	begun  chan struct{} // closed when it is known how the first try went
 	done   chan struct{} // closed when the goroutine has ended
@@ -184,11 +186,23 @@ func (w *logKeeper) follow(ctx context.Context) error {
 	w.mu.Lock()
 	w.cut = cut
 	w.mu.Unlock()
+	var watcher sync.WaitGroup
+	if w.sticks {
+		w.watch.newest.Store(0)
+		watcher.Go(func() {
+			w.watch.run(stream, func(ctx context.Context) (time.Time, error) {
+				return w.r.lastRecordTime(ctx, w.id, w.tty, true, true)
+			}, cut)
+		})
+	}
 	err := w.copy(stream, true)
 	w.mu.Lock()
 	w.cut = nil
 	w.mu.Unlock()
-	if stream.Err() != nil && ctx.Err() == nil {
+	stuck := stream.Err() != nil
+	cut()
+	watcher.Wait()
+	if stuck && ctx.Err() == nil {
 		return nil
 	}
 	return err
@@ -241,7 +255,7 @@ func (w *logKeeper) look(ctx context.Context) (running, gone bool, err error) {
 		return false, false, err
 	}
 	o := outcomeOf(info)
-	w.last = o.started
+	w.last, w.sticks = o.started, getsStuck(info, w.r.docker.ClientVersion())
 	return o.state == StateRunning, false, nil
 }
 
@@ -276,6 +290,9 @@ func (w *logKeeper) copy(ctx context.Context, follow bool) error {
 		}
 		if err != nil {
 			return w.broken(err)
+		}
+		if follow && w.sticks {
+			w.watch.saw(&l)
 		}
 		if l.Time().Before(tail.since) || follow && given.again(&l) {
 			continue

@@ -21,6 +21,8 @@ type logEngine struct {
 	logs    func(o container.LogsOptions) (io.ReadCloser, error)
 }
 
+func (*logEngine) ClientVersion() string { return "1.51" }
+
 func (e *logEngine) ContainerInspect(_ context.Context, id string) (container.InspectResponse, error) {
 	running, err := e.inspect()
 	state := &container.State{Status: "exited"}

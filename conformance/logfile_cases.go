@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -231,6 +232,35 @@ var logFileCases = []testCase{
 			must(t, err)
 			w.finished(t, id)
 			equal(t, "lines", numbered(100), w.numbers(t, "0.log"))
+		}
+	}},
+	{"what the engine rotates and compresses is written and followed whole", func(t *testing.T, w *world) {
+		w.needs(t, "json-file logs")
+		w.needs(t, "local logs")
+		w.writing(t, dockpod.LogFileOptions{})
+		ids, api := map[string]string{}, map[string]chan string{}
+		for _, driver := range []string{"json-file", "local"} {
+			c := w.container(driver, "count", "140", "10", "250") // a rotation takes six seconds
+			c.LogPath = driver + ".log"
+			c.LogConfig = dockpod.LogConfig{Driver: driver, Options: map[string]string{"max-size": "20k", "max-file": "5", "compress": "true"}}
+			id, followed := w.started(t, c), make(chan string, 1)
+			go func() {
+				var out bytes.Buffer
+				if err := w.rt.ContainerLogs(until(t, patience), id, dockpod.LogOptions{Stdout: &out, Follow: true, Source: dockpod.LogSourceAPI}); err != nil {
+					t.Errorf("follow the log of driver %s: %v", driver, err)
+				}
+				followed <- out.String()
+			}()
+			ids[driver], api[driver] = id, followed
+		}
+		for driver, id := range ids {
+			counted(t, <-api[driver], 0, 140)
+			w.finished(t, id)
+			written := ""
+			for _, l := range w.logLines(t, driver+".log") {
+				written += string(l.Text) + "\n"
+			}
+			counted(t, written, 0, 140)
 		}
 	}},
 	{"a container that is started in place goes on in its file", func(t *testing.T, w *world) {
