@@ -50,7 +50,8 @@ const DefaultMaxLogFiles = 5
 // driver whose logs the engine gives back, which is all but "none". The
 // engine still keeps its own copy until the container is removed: bound it by
 // [ContainerConfig].LogConfig, generously, since it has to hold what is
-// written while the agent is away.
+// written while the agent is away. Docker 20.10 leaves lines out, here and
+// wherever its API is followed, when it rotates a log many times a second.
 //
 // [Runtime.StartContainer] begins to write a container's log, and
 // [Runtime.ReconcileLogLinks] goes on with all of them; an agent calls that
