@@ -219,13 +219,24 @@ func TestFollowEnds(t *testing.T) {
 			t.Errorf("%q, %v", got.text.String(), err)
 		}
 
+		// By a time that is hardly over, when nothing earlier comes any more.
+		var last out
+		go func() { done <- Read(t.Context(), path, Query{Stdout: true, Until: at(10), Ended: never}, &last) }()
+		time.Sleep(time.Second)
+		add(t, path, inJSON(11, logline.Stdout, "out\n"))
+		time.Sleep(time.Second)
+		add(t, path, inJSON(10, logline.Stdout, "in\n"))
+		if err := <-done; err != nil || last.text.String() != "in\n" {
+			t.Errorf("%q, %v", last.text.String(), err)
+		}
+
 		// By the sink.
 		errFull := errors.New("full")
 		go func() {
 			done <- Read(t.Context(), path, Query{Stdout: true, Ended: never}, &out{put: func(string) error { return errFull }})
 		}()
 		time.Sleep(time.Second)
-		add(t, path, inJSON(10, logline.Stdout, "more\n"))
+		add(t, path, inJSON(12, logline.Stdout, "more\n"))
 		if err := <-done; err != errFull {
 			t.Errorf("%v", err)
 		}

@@ -115,6 +115,7 @@ type tailer struct {
 	r     reader
 	print []byte // what stands before r.pos
 	stamp []byte // of the last record that was read
+	past  bool   // a record later than Until was read
 }
 
 func (t *tailer) close() { closeAll(t.queue) }
@@ -302,8 +303,8 @@ func (t *tailer) read(ctx context.Context) error {
 		if err := t.sink.Flush(); err != nil {
 			return err
 		}
-		if isClosed(t.q.Ended) {
-			if still >= quiet {
+		if ended := isClosed(t.q.Ended); ended || t.past {
+			if still >= disorder || ended && still >= quiet {
 				return nil
 			}
 			still += pause
@@ -337,6 +338,7 @@ func (t *tailer) drain(ctx context.Context) (some bool, err error) {
 		}
 		if t.q.Ended != nil {
 			t.stamp = append(t.stamp[:0], rec.Stamp...)
+			t.past = t.past || !t.q.Until.IsZero() && rec.Time().After(t.q.Until)
 		}
 		if keep {
 			if err := t.sink.Put(&rec); err != nil {
