@@ -276,12 +276,22 @@ func (r *Runtime) exec(ctx context.Context, id string, o ExecOptions) (int, erro
 		err := r.request(ctx, func(ctx context.Context) error {
 			return r.docker.ContainerExecStart(ctx, x.id, container.ExecStartOptions{Detach: true, Tty: o.TTY})
 		})
-		if err != nil {
-			return -1, endOf(ctx, x.explain(ctx, err))
+		if err == nil {
+			return 0, nil
 		}
-		return 0, nil
+		explained := endOf(ctx, x.explain(ctx, err))
+		if isUnanswered(err) {
+			return -1, &ExecAbortedError{ExecID: x.id, Running: true, Reason: "the engine did not say whether it was started", Err: explained}
+		}
+		return -1, explained
 	}
 	return x.run(ctx)
+}
+
+// isUnanswered reports whether a request to start an exec failed in such a way
+// that it may have been heeded.
+func isUnanswered(err error) bool {
+	return isContextError(err) || errors.Is(err, ErrTimeout) || err != nil && transportKind(err) == ErrBadAnswer
 }
 
 // running asks for a container of this Runtime that has to be running.
@@ -379,8 +389,8 @@ func (x *execRun) run(ctx context.Context) (int, error) {
 		return err
 	})
 	switch {
-	case isContextError(err), errors.Is(err, ErrTimeout), err != nil && transportKind(err) == ErrBadAnswer:
-		return x.abort(ctx, false, x.explain(ctx, err)) // it may have been started
+	case isUnanswered(err):
+		return x.abort(ctx, false, x.explain(ctx, err))
 	case err != nil:
 		return -1, x.explain(ctx, err)
 	}

@@ -324,6 +324,29 @@ func TestExecDetached(t *testing.T) {
 	})
 }
 
+// hangingStart is an engine that does not answer who starts an exec.
+type hangingStart struct{ execEngine }
+
+func (*hangingStart) ContainerExecStart(ctx context.Context, _ string, _ container.ExecStartOptions) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// What was left alone, and perhaps started, can be looked for by its ID.
+func TestExecDetachedWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, limit := range map[string]time.Duration{"the context's end": time.Second, "our deadline": time.Hour} {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			code, err := New(&hangingStart{}).Exec(ctx, workloadID, ExecOptions{Command: []string{"x"}, Detach: true})
+			var aborted *ExecAbortedError
+			if code != -1 || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &aborted) || !aborted.Running || aborted.ExecID != "12345678" {
+				t.Errorf("%s: code %d, error %v", name, code, err)
+			}
+		}
+	})
+}
+
 // The sender of sizes is never kept waiting by an engine that is.
 func TestFollowSizes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
