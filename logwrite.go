@@ -66,9 +66,10 @@ const DefaultMaxLogFiles = 5
 // [Runtime.ContainerLogs]; a list does not.
 //
 // Each running container has one goroutine and one stream, until it ends or
-// the Runtime is closed. A file is locked while it is written: a second
-// process with the same containers waits until the first has ended, and then
-// takes over.
+// the Runtime is closed; a second goroutine where an engine before API 1.42
+// compresses the log, for its streams get stuck then. A file is locked while
+// it is written: a second process with the same containers waits until the
+// first has ended, and then takes over.
 //
 // What stands at a log's path and is no log in this format is never written to
 // or removed, nor is a link followed; a link to an engine's log is replaced.
