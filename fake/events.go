@@ -317,15 +317,17 @@ func (d *Docker) imageEvent(i *img, action, id, name string) {
 func familiar(r reference.Named) string { return reference.FamiliarString(normal(r)) }
 
 // emit puts an event into the history and hands it to all who listen. No two
-// have one time.
+// have one time, even if the clock stands still.
 func (d *Docker) emit(m events.Message) {
 	if d.events.silent || d.closed {
 		return
 	}
 	m.Scope = "local"
 	m.TimeNano = d.now().UnixNano()
-	if n := len(d.events.history); n > 0 && m.TimeNano == d.events.history[n-1].TimeNano {
-		m.TimeNano++
+	if n := len(d.events.history); n > 0 {
+		if last := d.events.history[n-1].TimeNano; m.TimeNano <= last && last-m.TimeNano < int64(time.Millisecond) {
+			m.TimeNano = last + 1
+		}
 	}
 	m.Time = m.TimeNano / int64(time.Second)
 	if len(d.events.history) == eventHistory {
