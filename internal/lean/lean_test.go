@@ -182,7 +182,7 @@ func TestShapes(t *testing.T) {
 		`[{"Id":"\u00e9\n\t\/\"\\"}]`, `[{"Id":"\ud83d\ude00"}]`, `[{"Id":"\ud83d"}]`, "[{\"Id\":\"\xff\"}]", "[{\"Id\":\"\xff\\n\"}]", "[{\"Id\":\"a\nb\"}]",
 		`[{"Created":1.5}]`, `[{"Created":-5}]`, `[{"Created":01}]`, `[{"Created":1e3}]`, `[{"Created":9223372036854775807}]`, `[{"Created":9223372036854775808}]`,
 		`[{"Created":true}]`, `[{"Created":"1"}]`, `[{"Created":-0}]`,
-		`[{"Ports":[{"PrivatePort":80,"Type":"tcp"}]}]`, `[{"Ports":[{"PrivatePort":70000}]}]`, `[{"Ports":[{"PrivatePort":-1}]}]`, `[{"Ports":null}]`, `[{"Ports":{}}]`, `[{"Ports":[null,{}]}]`,
+		`[{"Ports":[{"PrivatePort":80,"Type":"tcp"}]}]`, `[{"Ports":[{"PrivatePort":70000}]}]`, `[{"Ports":[{"PrivatePort":-1}]}]`, `[{"Ports":[{"PrivatePort":-0}]}]`, `[{"Ports":null}]`, `[{"Ports":{}}]`, `[{"Ports":[null,{}]}]`,
 		`[{"Labels":{"a":"b","a":"c"}}]`, `[{"Labels":{"a":null}}]`, `[{"Labels":{"a":1}}]`, `[{"Labels":[]}]`, `[{"Labels":{}}]`, `[{"Labels":null}]`,
 		`[{"Names":["/a",null]}]`, `[{"Names":"/a"}]`, `[{"Names":[]}]`,
 		`[{"New":{"deep":[1,2,{"x":null}]},"Id":"a"}]`, `[{"New":tru}]`, `[{"New":"\x"}]`, `[{"New":[1,]}]`, `[{"New":{"a"}}]`, `[{"New":{1:2}}]`,

@@ -387,7 +387,7 @@ func integer[T ~int | ~int64 | ~uint16 | ~uint64](d *decoder, p *T) {
 		d.i++
 	}
 	digits := d.i - first
-	if digits == 0 || digits > 18 || digits > 1 && d.s[first] == '0' {
+	if digits == 0 || digits > 18 || digits > 1 && d.s[first] == '0' || negative && n == 0 {
 		d.odd = true
 		return
 	}
