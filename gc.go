@@ -287,7 +287,7 @@ type GCOptions struct {
 	// removal of a container, has emptied, unless they are a pod's that is
 	// there. Nothing else is touched.
 	LogDirs []string
-	// DryRun removes nothing, and reports what would be.
+	// DryRun removes nothing, and reports what would be, but for directories.
 	DryRun bool
 }
 
@@ -363,7 +363,7 @@ func (r *Runtime) gcContainers(ctx context.Context, op string, wanted func(strin
 		if err != nil {
 			failed = append(failed, err)
 		}
-		list[i].PodGone = wanted != nil && !list[i].Unidentified && !wanted(list[i].Name.UID)
+		list[i].PodGone = wanted != nil && list[i].ID != "" && !list[i].Unidentified && !wanted(list[i].Name.UID)
 	}
 	return slices.DeleteFunc(list, func(c GCContainer) bool { return c.ID == "" }), failed, nil
 }

@@ -460,6 +460,20 @@ func TestCollectGarbageOfAnUneasyEngine(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nobody is asked about one that vanished", func(t *testing.T) {
+		e := &deadEngine{inspected: map[string]int{}, containers: []container.InspectResponse{gcEntry("c1", old), gcEntry("c2", old)}}
+		e.onInspect = func(_ int, id string) (container.InspectResponse, error) {
+			if id == "c2" {
+				return container.InspectResponse{}, notFoundText("No such container: c2")
+			}
+			return container.InspectResponse{}, nil
+		}
+		var asked []string
+		_, err := New(e).CollectGarbage(t.Context(), GCOptions{Wanted: func(uid string) bool { asked = append(asked, uid); return true }})
+		if err != nil || !slices.Equal(asked, []string{"u"}) {
+			t.Errorf("asked of %q, %v", asked, err)
+		}
+	})
 	t.Run("a pod that is wanted again", func(t *testing.T) {
 		e := &deadEngine{inspected: map[string]int{}, containers: []container.InspectResponse{gcEntry("c1", old)}}
 		asked := 0
