@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -179,9 +180,10 @@ func (r result) median(name string, of func(sample) float64) float64 {
 	return median(l)
 }
 
+// median of nothing is no number, and meets no goal.
 func median(l []float64) float64 {
 	if len(l) == 0 {
-		return 0
+		return math.NaN()
 	}
 	l = slices.Sorted(slices.Values(l))
 	return (l[len(l)/2] + l[(len(l)-1)/2]) / 2
