@@ -128,7 +128,7 @@ func (f *feed) inDoubt(l listing, list []container.Summary) (check []*record) {
 // that is created may have failed to start, which no list shows.
 func differs(rec *record, s container.Summary) bool {
 	l := rec.look
-	if l == nil || l.gone {
+	if l == nil {
 		return true
 	}
 	word := wordOf(s.State, s.Status)

@@ -46,7 +46,7 @@ func (l *look) started() time.Time {
 // goroutine alone uses it.
 type record struct {
 	id      string
-	look    *look              // the last; nil: none yet
+	look    *look              // the last that showed it; nil: none yet
 	listed  *container.Summary // what a list showed before the first look; else nil
 	pending []happening        // not yet explained by a look; the oldest first
 	covered int                // how many of them the look under way covers
@@ -169,8 +169,10 @@ func (f *feed) looked(rec *record, l *look, err error) {
 	rec.pending = slices.Clone(rec.pending[rec.covered:])
 	rec.covered = 0
 	settled := f.onLook(rec, msgs, l, rec.settling && len(rec.pending) == 0)
-	rec.look = l
-	if l.gone && settled {
+	switch {
+	case !l.gone:
+		rec.look = l
+	case settled:
 		f.drop(rec)
 		return
 	}

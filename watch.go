@@ -153,7 +153,7 @@ func (w *watcher) trouble(err error) {
 
 func (w *watcher) synced(listed time.Time) {
 	w.up, w.said = true, ""
-	w.out = append(w.out, news{event: Event{Kind: EventSynced, Time: listed, Noticed: true}})
+	w.out = append(w.out, news{event: Event{Kind: EventSynced, Time: listed.UTC(), Noticed: true}})
 }
 
 func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool {
@@ -167,7 +167,7 @@ func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool
 		msgs = slices.Concat(msgs[i:i+1], msgs[:i], msgs[i+1:])
 	}
 	first := !w.up && rec.look == nil && len(msgs) == 0 && w.floor.IsZero()
-	told, settled := rec.told.advance(msgs, l, settle || first, time.Now())
+	told, settled := rec.told.advance(msgs, l, settle || first, time.Now().UTC())
 	for _, e := range told {
 		if !w.up && !e.Time.After(w.floor) {
 			continue
@@ -188,7 +188,7 @@ func (w *watcher) describe(e *Event, rec *record, l *look, msgs []happening) {
 	}
 	var kind string
 	switch {
-	case l != nil && !l.gone:
+	case l != nil:
 		kind, e.Name, e.SandboxID = l.kind, l.name, l.labels[LabelSandboxID]
 	case len(msgs) > 0:
 		attrs := msgs[0].attrs

@@ -919,3 +919,44 @@ func TestWatchOwnFailedStart(t *testing.T) {
 		}
 	})
 }
+
+// A removal that no event told says whose it was, and so does the end before
+// it.
+func TestWatchNoticedRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{})
+		pod := dockpod.SandboxConfig{Name: "pod", Namespace: "ns", UID: "uid"}
+		sandbox, err := w.rt.RunSandbox(t.Context(), pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := w.rt.CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "app", Image: "app:1"}, pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.start(id)
+		w.pass(time.Second)
+		w.d.mute.Store(true)
+		if err := w.rt.RemoveSandbox(t.Context(), sandbox); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(2 * dockpod.DefaultRelist)
+		w.want(id, "created started exited removed")
+		w.want(sandbox, "created started exited removed")
+		for _, e := range w.account.events {
+			if e.Time.Location() != time.UTC {
+				t.Errorf("%s at %v", e.Kind, e.Time)
+			}
+			switch e.ID {
+			case id:
+				if e.Sandbox || e.SandboxID != sandbox || e.Name.Container != "app" {
+					t.Errorf("of the container: %+v", e)
+				}
+			case sandbox:
+				if !e.Sandbox || e.SandboxID != sandbox || e.Name.Pod != "pod" {
+					t.Errorf("of the sandbox: %+v", e)
+				}
+			}
+		}
+	})
+}
