@@ -11,7 +11,8 @@ import (
 
 // look is what one inspection showed.
 type look struct {
-	gone      bool // not there, or not this Runtime's
+	gone      bool // not there, or foreign
+	foreign   bool // not this Runtime's, or not to be identified
 	kind      string
 	name      Name
 	rawName   string
@@ -123,12 +124,12 @@ func (f *feed) inspect(id string) (l *look, err error) {
 	}
 	l = &look{kind: r.kindOfInspected(info)}
 	if l.kind == "" {
-		return &look{gone: true}, nil
+		return &look{gone: true, foreign: true}, nil
 	}
 	l.rawName, l.labels, l.imageID = info.Name, info.Config.Labels, info.Image
 	if l.name, err = r.nameOf([]string{info.Name}, info.Config.Labels); err != nil {
 		r.skip(Skipped{id, []string{info.Name}, err})
-		return &look{gone: true}, nil
+		return &look{gone: true, foreign: true}, nil
 	}
 	l.state = stateFromInspect(info, func(string) {})
 	l.out = stateOf(l.state)

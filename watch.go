@@ -157,15 +157,18 @@ func (w *watcher) synced(listed time.Time) {
 }
 
 func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool {
-	// What is found at the very beginning has no event to wait for, unless
-	// the engine was asked to replay some.
+	if l.foreign && rec.told.phase == phaseNone {
+		return true // lists leave it out, too
+	}
 	if l.gone && rec.told.phase == phaseNone && (w.up || w.floor.IsZero()) {
 		i := slices.IndexFunc(msgs, func(m happening) bool { return m.action == events.ActionCreate })
-		if i < 0 {
-			return true // it came and went in a gap, and somebody saw half of it
+		if i < 0 || !w.wasOurs(msgs[i].attrs) {
+			return true // it came and went in a gap, and somebody saw half of it; or it was foreign
 		}
 		msgs = slices.Concat(msgs[i:i+1], msgs[:i], msgs[i+1:])
 	}
+	// What is found at the very beginning has no event to wait for, unless
+	// the engine was asked to replay some.
 	first := !w.up && rec.look == nil && len(msgs) == 0 && w.floor.IsZero()
 	told, settled := rec.told.advance(msgs, l, settle || first, time.Now().UTC())
 	for _, e := range told {
@@ -177,6 +180,14 @@ func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool
 		w.out = append(w.out, news{event: e})
 	}
 	return settled
+}
+
+// wasOurs tells from the event of a container's creation whether it was this
+// Runtime's, in doubt not: its image cannot be asked for any more.
+func (w *watcher) wasOurs(attrs map[string]string) bool {
+	names := []string{attrs["name"]}
+	_, err := w.feed.r.nameOf(names, attrs)
+	return err == nil && w.feed.r.kindOfContainer(names, "", attrs) != ""
 }
 
 // describe fills in whose event it is.

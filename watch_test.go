@@ -960,3 +960,43 @@ func TestWatchNoticedRemoval(t *testing.T) {
 		}
 	})
 }
+
+// What lists leave out although its labels are this Runtime's is not told
+// either: one that cannot be identified, and one from an image that was
+// committed from a container.
+func TestWatchOfTheUnidentified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{})
+		w.d.AddImage("committed:1")
+		labels := w.labels(w.create("app"))
+		w.pass(time.Second)
+		told := w.account.kinds("")
+		for name, config := range map[string]container.Config{
+			"strange": {Image: "app:1", Labels: map[string]string{dockpod.LabelOwner: "w", dockpod.LabelOwnedType: dockpod.TypeContainer}},
+			"copy":    {Image: "committed:1", Labels: labels},
+			"passing": {Image: "committed:1", Labels: labels},
+		} {
+			made, err := w.d.ContainerCreate(t.Context(), &config, nil, nil, nil, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.start(made.ID)
+			if name == "passing" {
+				if err := w.d.ContainerRemove(t.Context(), made.ID, container.RemoveOptions{Force: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.pass(2 * dockpod.DefaultRelist)
+		w.want("", told)
+	})
+}
+
+func (w *watched) labels(id string) map[string]string {
+	w.t.Helper()
+	info, err := w.d.ContainerInspect(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return info.Config.Labels
+}

@@ -84,6 +84,16 @@ var watchCases = []testCase{
 			}
 		}
 	}},
+	{"what cannot be identified is not told", func(t *testing.T, w *world) {
+		told := w.listen(t)
+		strange := w.foreign(t, w.owner+"-strange", map[string]string{dockpod.LabelOwner: w.owner, dockpod.LabelOwnedType: dockpod.TypeContainer})
+		id := w.alone(t, "sleep")
+		told.until(t, id, dockpod.EventCreated)
+		w.tear(t, strange)
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		told.until(t, id, dockpod.EventRemoved)
+		equal(t, "events", "", told.kinds(strange))
+	}},
 	{"a watch goes on where another one ended", func(t *testing.T, w *world) {
 		told := w.listen(t)
 		id := w.up(t, "sleep")
