@@ -109,7 +109,7 @@ func (f *feed) subscribe() {
 		if f.ctx.Err() != nil {
 			return
 		}
-		if err == io.EOF {
+		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		err = classify(verbOther, "", err)

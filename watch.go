@@ -172,7 +172,7 @@ func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool
 	first := !w.up && rec.look == nil && len(msgs) == 0 && w.floor.IsZero()
 	told, settled := rec.told.advance(msgs, l, settle || first, time.Now().UTC())
 	for _, e := range told {
-		if !w.up && !e.Time.After(w.floor) {
+		if !w.up && !w.floor.IsZero() && !e.Time.After(w.floor) {
 			continue
 		}
 		e.ID = rec.id

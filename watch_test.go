@@ -1000,3 +1000,53 @@ func (w *watched) labels(id string) map[string]string {
 	}
 	return info.Config.Labels
 }
+
+// undated is an engine whose inspections do not say when a container was made.
+type undated struct{ *fake.Docker }
+
+func (d undated) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	info, err := d.Docker.ContainerInspect(ctx, id)
+	if err == nil {
+		info.Created = ""
+	}
+	return info, err
+}
+
+// A container is created even if nobody knows when.
+func TestWatchOfTheUndated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFaulty(t)
+		w := &watched{t: t, d: d, rt: dockpod.New(undated{d.Docker}, dockpod.WithOwner("w"))}
+		id := w.create("app")
+		w.start(id)
+		w.pass(time.Minute)
+		w.begin(time.Time{})
+		defer w.end()
+		w.want(id, "created started")
+	})
+}
+
+// deaf is an engine whose streams of events end at once without an error.
+type deaf struct{ *fake.Docker }
+
+func (deaf) Events(context.Context, events.ListOptions) (<-chan events.Message, <-chan error) {
+	errs := make(chan error)
+	close(errs)
+	return nil, errs
+}
+
+// A stream that ends without saying why is a loss as others are.
+func TestWatchOfTheDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fake.Docker{}
+		defer d.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for _, err := range dockpod.New(deaf{d}).Watch(ctx, time.Time{}) {
+			if !errors.Is(err, dockpod.ErrBadAnswer) {
+				t.Errorf("the first news is %v", err)
+			}
+			break
+		}
+	})
+}
