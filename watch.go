@@ -62,7 +62,8 @@ type Event struct {
 // as far as the engine remembers, then comes [EventSynced], and from then on
 // what happens. With another since it leaves out what happened until then, so
 // that an agent goes on where it was with the Time of the last event it has
-// seen.
+// seen. Of what no engine notes the time of, failed starts, pauses and health,
+// it tells how it is.
 //
 // The loop lasts until it is left, ctx ends, whose error is then the last, or
 // the engine turns out to have no events ([ErrUnsupported]). Any other error is news, not the end: the
@@ -172,7 +173,8 @@ func (w *watcher) look(rec *record, msgs []happening, l *look, settle bool) bool
 	first := !w.up && rec.look == nil && len(msgs) == 0 && w.floor.IsZero()
 	told, settled := rec.told.advance(msgs, l, settle || first, time.Now().UTC())
 	for _, e := range told {
-		if !w.up && !w.floor.IsZero() && !e.Time.After(w.floor) {
+		// When a start failed nobody knows.
+		if !w.up && !w.floor.IsZero() && !e.Time.After(w.floor) && e.Kind != EventFailed {
 			continue
 		}
 		e.ID = rec.id

@@ -695,7 +695,7 @@ func TestWatch(t *testing.T) {
 func TestWatchSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watchIn(t, time.Time{})
-		id, gone, idle := w.create("app"), w.create("gone"), w.create("idle")
+		id, gone, idle, failed := w.create("app"), w.create("gone"), w.create("idle"), w.create("failed")
 		w.start(id)
 		w.pass(time.Second)
 		last := w.account.last(dockpod.EventStarted).Time
@@ -707,6 +707,8 @@ func TestWatchSince(t *testing.T) {
 		if err := w.rt.RemoveContainer(t.Context(), gone); err != nil {
 			t.Fatal(err)
 		}
+		w.d.FailStart(failed, 127, "not there")
+		_ = w.d.ContainerStart(t.Context(), failed, container.StartOptions{})
 		w.begin(time.Unix(-3600, 0)) // no engine reads that
 		if len(w.account.errs) > 0 {
 			t.Errorf("errors %v", w.account.errs)
@@ -720,6 +722,9 @@ func TestWatchSince(t *testing.T) {
 			t.Errorf("events are %q", got)
 		}
 		if got := w.account.kinds(idle); got != "" {
+			t.Errorf("events are %q", got)
+		}
+		if got := w.account.kinds(failed); got != "failed" {
 			t.Errorf("events are %q", got)
 		}
 	})
@@ -1048,5 +1053,26 @@ func TestWatchOfTheDeaf(t *testing.T) {
 			}
 			break
 		}
+	})
+}
+
+// A start that fails in another way than the one before it is told as well.
+func TestWatchFailedOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{}, dockpod.WithRestart())
+		id := w.create("app")
+		for _, code := range []int{127, 126} {
+			w.d.FailStart(id, code, "cannot run")
+			if err := w.rt.StartContainer(t.Context(), id); err == nil {
+				t.Fatal("the start did not fail")
+			}
+			w.pass(time.Second)
+			if e := w.account.last(dockpod.EventFailed); e.ExitCode != code {
+				t.Errorf("failure is %+v; want the code %d", e, code)
+			}
+		}
+		w.want(id, "created failed failed")
+		w.pass(30 * time.Minute) // once is enough
+		w.want(id, "created failed failed")
 	})
 }

@@ -22,7 +22,7 @@ type account struct {
 	phase    phase
 	started  time.Time // the beginning of the last run that was told
 	exact    bool      // started is the engine's own, not an event's time, which is a little later
-	exitCode int       // of phaseExited
+	exitCode int       // of phaseExited and phaseFailed
 	oom      bool      // the kernel killed a process in this run
 	paused   bool
 	health   string
@@ -267,7 +267,8 @@ func (t *telling) goneIs(settle bool) (settled bool) {
 // failedStart tells of a start that failed, of which no event tells.
 func (t *telling) failedStart(settle bool) {
 	l := t.look
-	if !l.failed() || t.phase != phaseCreated && !(settle && t.phase == phaseNone) {
+	otherwise := t.phase == phaseFailed && (l.out.message != t.failure || l.out.exitCode != t.exitCode)
+	if !l.failed() || t.phase != phaseCreated && !otherwise && !(settle && t.phase == phaseNone) {
 		return
 	}
 	at := t.now // the engine notes no time
@@ -277,7 +278,7 @@ func (t *telling) failedStart(settle bool) {
 	t.create(l.state.created, true)
 	e := t.tell(EventFailed, at, true)
 	e.ExitCode, e.Reason = l.out.exitCode, l.out.reason
-	t.phase, t.failure = phaseFailed, l.out.message
+	t.phase, t.failure, t.exitCode = phaseFailed, l.out.message, l.out.exitCode
 }
 
 // settle tells of all that the look shows beyond what was told.
