@@ -51,6 +51,9 @@ type feed struct {
 	// onListed is told what a list shows of a container whose first look
 	// fails or hangs.
 	onListed func(container.Summary)
+	// onRelist is told when what a list put in doubt was looked at, all but
+	// what hangs or fails.
+	onRelist func(listed time.Time)
 	// onTrouble is told what fails; nil means that the events came back.
 	onTrouble func(error)
 	// onSynced is told when every container was looked at after the engine's
@@ -111,7 +114,7 @@ func (r *Runtime) newFeed(ctx context.Context, user string) (*feed, error) {
 		r: r, src: src, every: r.opts.relist,
 		wake: make(chan struct{}, 1), records: map[string]*record{}, removed: map[string]time.Time{}, timed: map[*record]bool{},
 		slots: inspectWorkers, listRetry: newRetry(),
-		images: imageCache{keep: math.MaxInt64}, onListed: func(container.Summary) {},
+		images: imageCache{keep: math.MaxInt64}, onListed: func(container.Summary) {}, onRelist: func(time.Time) {},
 	}
 	if f.every <= 0 {
 		f.every = DefaultRelist

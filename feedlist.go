@@ -71,6 +71,7 @@ func (f *feed) listed(l listing, list []container.Summary, err error) {
 		f.recheckImages()
 	}
 	f.addRound(check, true, func() {
+		f.onRelist(l.began)
 		if l.full && f.connected && f.gaps == l.gaps {
 			f.whole = true
 			f.onSynced(l.began)

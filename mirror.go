@@ -113,9 +113,9 @@ func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 	m.fresh.AsOf = time.Now()
 	first, failed := make(chan struct{}), make(chan error, 1)
 	ready := sync.OnceFunc(func() { close(first) })
-	f.onLook, f.onListed = m.look, m.listed
-	f.onSynced = func(listed time.Time) {
-		m.synced(listed)
+	f.onLook, f.onListed, f.onRelist = m.look, m.listed, m.relisted
+	f.onSynced = func(time.Time) {
+		m.synced()
 		f.last = append(f.last, ready)
 	}
 	f.onTrouble = func(err error) {
@@ -218,10 +218,18 @@ func (m *Mirror) trouble(err error) {
 	}
 }
 
-func (m *Mirror) synced(listed time.Time) {
+func (m *Mirror) relisted(began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fresh.Synced, m.fresh.Listed = true, listed
+	if began.After(m.fresh.Listed) {
+		m.fresh.Listed = began
+	}
+}
+
+func (m *Mirror) synced() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fresh.Synced = true
 }
 
 // publish counts what waits for a look.

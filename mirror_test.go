@@ -399,3 +399,30 @@ func BenchmarkMirror(b *testing.B) {
 		}
 	})
 }
+
+// The time of the last list goes on while nothing happens, and while there are
+// no events.
+func TestMirrorListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _, m := mirrored(t, 3)
+		listedLately := func(when string) {
+			t.Helper()
+			time.Sleep(10*dockpod.DefaultRelist + time.Second)
+			synctest.Wait()
+			if f := m.Freshness(); time.Since(f.Listed) > dockpod.DefaultRelist+time.Second {
+				t.Errorf("%s: the last list is %v old", when, time.Since(f.Listed))
+			}
+		}
+		listedLately("idle")
+		d.fail(fake.FailAlways(fake.OpEvents, fake.Internal("no events today")))
+		d.CutEvents()
+		listedLately("without events")
+		d.fail(fake.FailAlways(fake.OpContainerList, fake.Internal("no lists today")))
+		listed := m.Freshness().Listed
+		time.Sleep(10 * dockpod.DefaultRelist)
+		synctest.Wait()
+		if f := m.Freshness(); time.Since(f.Listed) < 9*dockpod.DefaultRelist || f.Listed.Before(listed) {
+			t.Errorf("without lists: the last list is %v old", time.Since(f.Listed))
+		}
+	})
+}
