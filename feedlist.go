@@ -118,7 +118,7 @@ func (f *feed) inDoubt(l listing, list []container.Summary) (check []*record) {
 		switch {
 		case !there[rec.id]:
 			check = append(check, rec)
-		case !l.full:
+		case !l.full && rec.since.IsZero(): // what waits for a look has its own time
 			rest = append(rest, rec)
 		}
 	}

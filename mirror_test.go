@@ -426,3 +426,43 @@ func TestMirrorListed(t *testing.T) {
 		}
 	})
 }
+
+// Containers whose inspections hang do not keep others from being looked at in
+// their turn.
+func TestMirrorAuditBesideTheStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, rt, m := mirrored(t, 10)
+		all := m.Statuses()
+		for _, st := range all {
+			if err := rt.StartContainer(t.Context(), st.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.mute.Store(true)
+		stuck, other := all[0].ID, all[9].ID
+		for _, st := range all[1:] { // the stuck one's turn is the first
+			time.Sleep(time.Millisecond)
+			if err := m.Sync(t.Context(), st.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.fail(func(ctx context.Context, op fake.Op, target string) error {
+			if op == fake.OpContainerInspect && target == stuck {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		})
+		if _, err := d.ContainerUpdate(t.Context(), other, container.UpdateConfig{Resources: container.Resources{CPUShares: 77}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * dockpod.DefaultRelist)
+		synctest.Wait()
+		if got := m.Status(other).Resources.CPUShares; got != 77 {
+			t.Errorf("after eleven lists the shares are %d", got)
+		}
+	})
+}
