@@ -134,7 +134,15 @@ func differs(rec *record, s container.Summary) bool {
 	}
 	word := wordOf(s.State, s.Status)
 	return word != l.state.effectiveWord() || word == "created" || !slices.Contains(s.Names, l.rawName) ||
-		(l.health != "") != strings.Contains(s.Status, "health") || l.health != "" && !strings.Contains(s.Status, l.health)
+		word == "running" && healthInText(s.Status) != l.health // of no other a list tells it
+}
+
+// healthInText reads the health in a list's text for humans: "Up 5 hours
+// (unhealthy)", "Up 1 second (health: starting)".
+func healthInText(text string) string {
+	_, text, _ = strings.Cut(text, "(")
+	text, _, _ = strings.Cut(text, ")")
+	return strings.TrimPrefix(text, "health: ")
 }
 
 // auditOf returns the tenth of the records that were not looked at for the

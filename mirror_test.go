@@ -466,3 +466,50 @@ func TestMirrorAuditBesideTheStuck(t *testing.T) {
 		}
 	})
 }
+
+// A list tells that a container is not healthy any more, and nothing of the
+// health of one that has ended.
+func TestMirrorHealthByList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 20
+		d, rt, m := mirrored(t, 0)
+		for i := range n {
+			id, err := rt.CreateContainer(t.Context(), "", dockpod.ContainerConfig{Name: fmt.Sprint("app", i), Image: "app:1", Healthcheck: &dockpod.Healthcheck{Command: []string{"/check"}}},
+				dockpod.SandboxConfig{Name: "pod", Namespace: "ns", UID: "uid"})
+			if err == nil {
+				err = rt.StartContainer(t.Context(), id)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.SetHealth(id, "healthy")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		d.mute.Store(true)
+		for _, st := range m.Statuses() {
+			if st.Health != "healthy" {
+				t.Errorf("health is %q", st.Health)
+			}
+			d.SetHealth(st.ID, "unhealthy")
+		}
+		time.Sleep(dockpod.DefaultRelist + time.Second)
+		synctest.Wait()
+		for _, st := range m.Statuses() {
+			if st.Health != "unhealthy" {
+				t.Errorf("health is %q", st.Health)
+			}
+		}
+		for _, st := range m.Statuses() {
+			d.Exit(st.ID, 0)
+		}
+		if err := m.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		asked := d.count(fake.OpContainerInspect)
+		time.Sleep(10 * dockpod.DefaultRelist)
+		if got := asked.Load(); got > 10*n/10 {
+			t.Errorf("%d inspections in ten lists of %d containers", got, n)
+		}
+	})
+}
