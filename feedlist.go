@@ -192,6 +192,7 @@ func (f *feed) recheckImages() {
 		if l := rec.look; l != nil && l.container != nil {
 			ids[l.imageID] = true
 		}
+		rec.again = rec.again || rec.busy // it may have asked for its image before
 	}
 	f.wg.Go(func() {
 		keys := f.imageKeys(ids)

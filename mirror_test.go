@@ -513,3 +513,35 @@ func TestMirrorHealthByList(t *testing.T) {
 		}
 	})
 }
+
+// An image that gets other names while a container is looked at.
+func TestMirrorImageRenamedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _, m := mirrored(t, 1)
+		d.AddImage("app:2")
+		d.MoveTag("extra:2", "app:2")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		var slow atomic.Bool
+		d.After = func(ctx context.Context, op fake.Op, _ string) error {
+			if op == fake.OpImageInspect && slow.Load() {
+				time.Sleep(100 * time.Millisecond) // the answer is on its way
+			}
+			return nil
+		}
+		slow.Store(true)
+		made, err := d.ContainerCreate(t.Context(), &container.Config{Image: "app:2", Labels: map[string]string{
+			dockpod.LabelOwner: "m", dockpod.LabelOwnedType: dockpod.TypeContainer,
+		}}, nil, nil, nil, "m_app_pod_ns_uid_0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		d.MoveTag("app:2", "app:1")
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if st := m.Status(made.ID); st == nil || st.Image != "extra:2" {
+			t.Errorf("the status is %+v", st)
+		}
+	})
+}
