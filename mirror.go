@@ -151,8 +151,9 @@ func (r *Runtime) Mirror(ctx context.Context) (_ *Mirror, err error) {
 // on what asks of it fails with [ErrMirrorClosed]; Status and Statuses go on
 // to show the last picture. A second Close does nothing more.
 func (m *Mirror) Close() error {
+	m.feed.cancel()
+	<-m.done // nothing more is begun
 	m.feed.stop()
-	<-m.done
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.closed {
