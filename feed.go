@@ -93,8 +93,8 @@ type feed struct {
 	listRetry   *backoff
 	listFailed  error
 	rounds      []*round
-	syncWaiters []chan error // that wait for the next full list to begin
-	last        []func()     // the rest of a step: those who wait are told when its user has taken it in
+	syncWaiters []waiter // that wait for the next full list to begin
+	last        []func() // the rest of a step: those who wait are told when its user has taken it in
 
 	images    imageCache // by no time limit: events tell of those whose names have moved
 	rechecked bool       // an image recheck is under way

@@ -19,6 +19,23 @@ func idleFeed(t *testing.T) *feed {
 	return f
 }
 
+// Callers of Sync who have left are forgotten, though the inspection that they
+// waited for hangs on.
+func TestFeedForgetsWhoHasLeft(t *testing.T) {
+	f := idleFeed(t)
+	defer f.stop()
+	f.newRecord("id").busy = true
+	quit := make(chan struct{})
+	for range 100 {
+		f.sync([]string{"id"}, waiter{make(chan error, 1), quit})
+	}
+	close(quit)
+	f.sync([]string{"id"}, waiter{make(chan error, 1), t.Context().Done()})
+	if n := len(f.rounds); n != 1 {
+		t.Errorf("%d are waited for; want 1", n)
+	}
+}
+
 // The end of a Mirror waits for what its last step has begun, too.
 func TestMirrorCloseWaitsForTheLastStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

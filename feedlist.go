@@ -33,7 +33,13 @@ type listing struct {
 	full    bool // whose every container is inspected
 	began   time.Time
 	gaps    int // of the feed when it began
-	waiters []chan error
+	waiters []waiter
+}
+
+// waiter is a call of Sync.
+type waiter struct {
+	result chan error      // has room for it
+	quit   <-chan struct{} // closed: it waits no more
 }
 
 // list asks for a list, if one is wanted and none is under way.
@@ -70,7 +76,7 @@ func (f *feed) listed(l listing, list []container.Summary, err error) {
 	if !l.full {
 		f.recheckImages()
 	}
-	f.addRound(check, true, func() {
+	f.addRound(check, nil, func() {
 		f.onRelist(l.began)
 		if l.full && f.connected && f.gaps == l.gaps {
 			f.whole = true
@@ -78,7 +84,7 @@ func (f *feed) listed(l listing, list []container.Summary, err error) {
 		}
 	})
 	for _, w := range l.waiters {
-		f.addRound(check, false, func() { f.tell(w, nil) })
+		f.addRound(check, w.quit, func() { f.tell(w, nil) })
 	}
 }
 
@@ -153,15 +159,15 @@ func auditOf(recs []*record) []*record {
 }
 
 // tell sends the result of a sync at the end of the step.
-func (f *feed) tell(waiter chan error, err error) {
-	f.last = append(f.last, func() { waiter <- err })
+func (f *feed) tell(w waiter, err error) {
+	f.last = append(f.last, func() { w.result <- err })
 }
 
-// sync has everything looked at, or only some containers, and sends the
-// result to done.
-func (f *feed) sync(ids []string, done chan error) {
+// sync has everything looked at, or only some containers, and tells the
+// result.
+func (f *feed) sync(ids []string, w waiter) {
 	if len(ids) == 0 {
-		f.syncWaiters = append(f.syncWaiters, done)
+		f.syncWaiters = append(f.syncWaiters, w)
 		f.want(true)
 		return
 	}
@@ -175,7 +181,7 @@ func (f *feed) sync(ids []string, done chan error) {
 			recs = append(recs, rec)
 		}
 	}
-	f.addRound(recs, false, func() { f.tell(done, nil) })
+	f.addRound(recs, w.quit, func() { f.tell(w, nil) })
 }
 
 // recheckImages finds out which images have other names now, and has their

@@ -68,10 +68,10 @@ type record struct {
 
 // round is a set of records that have to be looked at.
 type round struct {
-	after   uint64 // looks with a higher number count
-	left    map[*record]bool
-	lenient bool // does not wait for what hangs or fails
-	done    func()
+	after uint64 // looks with a higher number count
+	left  map[*record]bool
+	quit  <-chan struct{} // closed: nobody waits any more; nil: it does not wait for what hangs or fails
+	done  func()
 }
 
 // dispatch begins looks while there are slots.
@@ -229,7 +229,7 @@ func (f *feed) excuse(rec *record) {
 		f.onListed(*rec.listed)
 	}
 	for _, rd := range f.rounds {
-		if rd.lenient {
+		if rd.quit == nil {
 			delete(rd.left, rec)
 		}
 	}
@@ -243,23 +243,30 @@ func (f *feed) endRounds() {
 			ended = append(ended, rd)
 			return true
 		}
-		return false
+		select {
+		case <-rd.quit:
+			return true
+		default:
+			return false
+		}
 	})
 	for _, rd := range ended {
 		rd.done()
 	}
 }
 
-// addRound has records looked at, and done called when all of them were.
-func (f *feed) addRound(recs []*record, lenient bool, done func()) {
-	rd := &round{after: f.launch, left: map[*record]bool{}, lenient: lenient, done: done}
+// addRound has records looked at, and done called when all of them were, unless
+// quit is closed before. With a nil quit it does not wait for what hangs or
+// fails.
+func (f *feed) addRound(recs []*record, quit <-chan struct{}, done func()) {
+	rd := &round{after: f.launch, left: map[*record]bool{}, quit: quit, done: done}
 	for _, rec := range recs {
 		rd.left[rec] = true
 		f.enqueue(rec)
 	}
 	f.rounds = append(f.rounds, rd)
 	for _, rec := range recs {
-		if lenient && rec.busy && rec.slow {
+		if quit == nil && rec.busy && rec.slow {
 			delete(rd.left, rec)
 		}
 	}

@@ -294,10 +294,10 @@ func (m *Mirror) Sync(ctx context.Context, ids ...string) (err error) {
 	if err != nil || len(known) == 0 && len(ids) > 0 {
 		return err
 	}
-	done := make(chan error, 1)
-	m.feed.post(func() { m.feed.sync(known, done) })
+	w := waiter{make(chan error, 1), ctx.Done()}
+	m.feed.post(func() { m.feed.sync(known, w) })
 	select {
-	case err := <-done:
+	case err := <-w.result:
 		return err
 	case <-m.done:
 		return ErrMirrorClosed
