@@ -517,7 +517,7 @@ func (m *Mirror) narrow(kind string, f Filter) []*entry {
 		try(LabelSandboxID, f.SandboxID)
 	}
 	for k, v := range f.Labels {
-		if !strings.HasPrefix(k, annotationPrefix) {
+		if k != "" && !strings.HasPrefix(k, annotationPrefix) { // as in keys
 			try(k, v)
 		}
 	}

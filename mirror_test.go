@@ -38,6 +38,13 @@ func mirrored(t testing.TB, n int) (*faulty, *dockpod.Runtime, *dockpod.Mirror) 
 func TestMirrorReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, rt, m := mirrored(t, 40)
+		// Of others' making: a key that dockpod refuses, and engines take.
+		_, err := d.ContainerCreate(t.Context(), &container.Config{Image: "app:1", Labels: map[string]string{
+			dockpod.LabelOwner: "m", dockpod.LabelOwnedType: dockpod.TypeContainer, "": "e",
+		}}, nil, nil, nil, "m_odd_pod_ns_uid_0")
+		if err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Second) // the engine repeats its last events at the beginning
 		synctest.Wait()
 		all := m.Statuses()
@@ -45,6 +52,7 @@ func TestMirrorReads(t *testing.T) {
 			{}, {Labels: map[string]string{"i": "3"}}, {UID: "uid2"}, {State: dockpod.StateRunning}, {LabelKeys: []string{"none"}},
 			{ID: all[7].ID}, {ID: all[7].ID[:12], IDPrefix: true}, {ID: "none"}, {SandboxID: "none"},
 			{Labels: map[string]string{"i": "3", dockpod.LabelPodName: "pod3"}}, {Labels: map[string]string{"none": ""}},
+			{Labels: map[string]string{"": "e"}}, {Labels: map[string]string{"": ""}},
 		} {
 			want, err := rt.ListContainers(t.Context(), f)
 			if err != nil {
