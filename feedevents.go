@@ -212,6 +212,9 @@ func (f *feed) began() {
 	f.connected = true
 	f.onTrouble(nil)
 	f.want(true)
+	if !f.since.IsZero() {
+		f.listDue = f.listDue.Add(quietTime) // what is replayed comes before
+	}
 }
 
 func (f *feed) lost(err error) {

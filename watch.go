@@ -60,10 +60,15 @@ type Event struct {
 // Watch tells what happens to this Runtime's containers and sandboxes. With a
 // zero since it begins with all that exist: each is created, started, exited
 // as far as the engine remembers, then comes [EventSynced], and from then on
-// what happens. With another since it leaves out what happened until then, so
-// that an agent goes on where it was with the Time of the last event it has
-// seen. Of what no engine notes the time of, failed starts, pauses and health,
-// it tells how it is.
+// what happens. With another since it leaves out what happened until then. Of
+// what no engine notes the time of, failed starts, pauses and health, it tells
+// how it is.
+//
+// So an agent goes on where it was with the latest Time of the events that it
+// has seen, if EventSynced was among them: what comes before that is in no
+// order of time. Later an event may still come before an earlier one of another
+// container, whose inspection takes longer; an agent that must not miss it
+// takes a since some seconds before, and what it knows already once more.
 //
 // The loop lasts until it is left, ctx ends, whose error is then the last, or
 // the engine turns out to have no events ([ErrUnsupported]). Any other error is news, not the end: the

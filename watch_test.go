@@ -730,6 +730,28 @@ func TestWatchSince(t *testing.T) {
 	})
 }
 
+// The removal of the last container is told to who was away.
+func TestWatchSinceAllAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watchIn(t, time.Time{})
+		id := w.create("app")
+		w.start(id)
+		w.pass(time.Second)
+		last := w.account.last(dockpod.EventStarted).Time
+		w.end()
+		w.pass(time.Minute)
+		w.d.Exit(id, 4)
+		if err := w.rt.RemoveContainer(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.begin(last)
+		if got := w.account.kinds(""); got != "exited removed synced" {
+			t.Errorf("events are %q", got)
+		}
+	})
+}
+
 // noEvents is an engine without the optional interface.
 type noEvents struct{ dockpod.DockerInterface }
 
@@ -1075,4 +1097,80 @@ func TestWatchFailedOtherwise(t *testing.T) {
 		w.pass(30 * time.Minute) // once is enough
 		w.want(id, "created failed failed")
 	})
+}
+
+// An agent that stops reading now and then, and goes on after the latest time
+// that it has seen since EventSynced, misses nothing.
+func TestWatchGoesOn(t *testing.T) {
+	for seed := range uint64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			d, rnd := newFaulty(t), rand.New(rand.NewPCG(seed, 3))
+			w := &watched{t: t, d: d, rt: dockpod.New(d.Docker, dockpod.WithOwner("w"))}
+			account, over := &model{all: map[string]*modelled{}}, make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() { readInPieces(t, w.rt, account, rand.New(rand.NewPCG(seed, 4)), over) })
+			var ids []string
+			for i := range 150 {
+				time.Sleep(time.Duration(1000+rnd.IntN(1500)) * time.Millisecond)
+				if len(ids) == 0 || rnd.IntN(6) == 0 && len(ids) < 8 {
+					id := w.create(fmt.Sprint("app", i))
+					if ids = append(ids, id); rnd.IntN(5) == 0 {
+						d.FailStart(id, 127, "")
+					}
+					continue
+				}
+				k := rnd.IntN(len(ids))
+				switch rnd.IntN(6) {
+				case 0, 1, 2:
+					_ = d.ContainerStart(t.Context(), ids[k], container.StartOptions{})
+				case 3, 4:
+					d.Exit(ids[k], rnd.IntN(3))
+				case 5:
+					_ = d.ContainerRemove(t.Context(), ids[k], container.RemoveOptions{Force: true})
+					ids = slices.Delete(ids, k, k+1)
+				}
+			}
+			time.Sleep(10 * time.Minute)
+			close(over)
+			wg.Wait()
+			if diff := cmp.Diff(pictureOf(t, w.rt).model(), account.now(), cmp.AllowUnexported(modelled{})); diff != "" {
+				t.Errorf("seed %d: the account is not the engine (-engine +account):\n%s", seed, diff)
+			}
+		})
+	}
+}
+
+// readInPieces is such an agent. What it knows already is no news.
+func readInPieces(t *testing.T, rt *dockpod.Runtime, account *model, rnd *rand.Rand, over <-chan struct{}) {
+	var since time.Time
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rnd.IntN(40))*time.Second)
+		if since.IsZero() { // it begins anew
+			account.mu.Lock()
+			clear(account.all)
+			account.mu.Unlock()
+		}
+		synced := false
+		for e, err := range rt.Watch(ctx, since) {
+			if err != nil {
+				continue
+			}
+			synced = synced || e.Kind == dockpod.EventSynced
+			if synced && e.Time.After(since) {
+				since = e.Time
+			}
+			if c := account.now()[e.ID]; c.state != "created" || e.Kind != dockpod.EventCreated {
+				account.apply(e)
+			}
+			if rnd.IntN(40) == 0 {
+				break
+			}
+		}
+		cancel()
+		select {
+		case <-over:
+			return
+		case <-time.After(time.Duration(rnd.IntN(20)) * time.Second):
+		}
+	}
 }
