@@ -105,6 +105,16 @@ var watchCases = []testCase{
 		told.until(t, id, dockpod.EventExited)
 		equal(t, "events", "exited", told.kinds(id))
 	}},
+	{"a watch that goes on is told that the last container has gone", func(t *testing.T, w *world) {
+		w.needs(t, "past events")
+		told := w.listen(t)
+		id := w.up(t, "sleep")
+		told.until(t, id, dockpod.EventStarted)
+		told.stop()
+		must(t, w.rt.RemoveContainer(t.Context(), id))
+		told = w.listenSince(t, told.last(id, dockpod.EventStarted).Time)
+		equal(t, "events until it is in step", "exited removed", told.kinds(id))
+	}},
 	{"a mirror shows what the engine shows", func(t *testing.T, w *world) {
 		w.needs(t, "events")
 		m, err := w.rt.Mirror(t.Context())
