@@ -325,6 +325,7 @@ func (r *Runtime) request(ctx context.Context, call func(context.Context) error)
 	}
 	defer cancel()
 	err := call(asking)
+	awaitDeadline(ctx, err)
 	if isContextError(err) && ctx.Err() == nil {
 		return &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, err)}
 	}

@@ -326,6 +326,7 @@ func wrapError(ctx context.Context, op, target string, limit time.Duration, err 
 	if err == nil || errors.As(err, &done) && done.Op == op && done.Target == target {
 		return err
 	}
+	awaitDeadline(ctx, err)
 	if cause := context.Cause(ctx); cause != nil && !isContextError(cause) && !isContextError(err) && !isOwnFinding(err) {
 		// The HTTP client reports a cause of the caller's own in place of
 		// the context's error, which looks like a failure of the engine.
@@ -335,6 +336,21 @@ func wrapError(ctx context.Context, op, target string, limit time.Duration, err 
 		err = &classified{ErrTimeout, fmt.Sprintf("no answer within %v: %v", limit, err)}
 	}
 	return &Error{op, target, err}
+}
+
+// awaitDeadline waits until a context has ended whose deadline is over, where
+// err is what comes of that: a dial compares the deadline with the clock and may
+// fail before the context knows. Whose deadline it was, the context alone tells.
+func awaitDeadline(ctx context.Context, err error) {
+	if at, ok := ctx.Deadline(); !ok || !isContextError(err) || time.Now().Before(at) {
+		return
+	}
+	late := time.NewTimer(time.Second) // of a context that is not as it should be
+	defer late.Stop()
+	select {
+	case <-ctx.Done():
+	case <-late.C:
+	}
 }
 
 // isOwnFinding reports whether err says of what was asked for that it cannot

@@ -912,6 +912,48 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+// tardy is a context that ends a little after its deadline, as those do whose
+// timer the machine is too busy for.
+type tardy struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c tardy) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// An engine's client may notice a deadline before the context does: it is the
+// deadline of whom it is all the same.
+func TestDeadlineBeforeItsContext(t *testing.T) {
+	late := errors.New("late") // the cause of the end
+	for _, tt := range []struct {
+		name  string
+		cause error
+		call  func(context.Context, *Runtime) error
+		want  error
+	}{
+		{"of the caller, in one of several requests", context.DeadlineExceeded, func(ctx context.Context, r *Runtime) error {
+			return r.request(ctx, func(context.Context) error { return context.DeadlineExceeded })
+		}, context.DeadlineExceeded},
+		{"of the library", errOurDeadline, func(ctx context.Context, _ *Runtime) error {
+			return wrapError(ctx, "test", "", time.Minute, context.DeadlineExceeded)
+		}, ErrTimeout},
+		{"of the caller", late, func(ctx context.Context, _ *Runtime) error {
+			return wrapError(ctx, "test", "", time.Minute, context.DeadlineExceeded)
+		}, context.DeadlineExceeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Millisecond, func() { cancel(tt.cause) })
+				err := tt.call(tardy{ctx, time.Now()}, New(&pingEngine{}))
+				if !errors.Is(err, tt.want) || errors.Is(err, ErrTimeout) != (tt.want == ErrTimeout) {
+					t.Errorf("error is %v; want %v", err, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // TestMemo: callers that come together share one request; what it brought is
 // kept for a minute, an error not at all.
 func TestMemo(t *testing.T) {
