@@ -511,7 +511,11 @@ func TestConnectBadEngine(t *testing.T) {
 	t.Run("the caller ends it", func(t *testing.T) {
 		for _, want := range []error{context.Canceled, context.DeadlineExceeded} {
 			l := badSocket(t, dir)
-			ctx, cancel := context.WithTimeout(t.Context(), badDeadline)
+			limit := badDeadline
+			if want == context.Canceled {
+				limit = badPatience // the cancellation comes before it
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				if want == context.Canceled {
@@ -1256,6 +1260,8 @@ func TestNoEnvInErrors(t *testing.T) {
 			if shows(log.String()) {
 				t.Errorf("the log shows the value: %s", &log)
 			}
+			e.mu.Lock() // a request may be on its way still
+			defer e.mu.Unlock()
 			for _, c := range e.state.Containers {
 				for k, v := range c.Config.Labels {
 					if shows(k + v) {
