@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -354,6 +355,7 @@ func TestLogFileErrorIsToldUnlocked(t *testing.T) {
 	if failed[1] != nil {
 		t.Errorf("reconcile: %v", failed[1])
 	}
+	w.reaches(t, 3) // the engine is there again, which is told before its lines come
 	w.expect(t, 3)
 }
 
@@ -400,41 +402,45 @@ func dropped(stream io.ReadCloser, n int) io.ReadCloser {
 // An engine that does not answer costs a start its deadline; Close ends what
 // hangs.
 func TestLogFileOfAHangingEngine(t *testing.T) {
-	w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(100*time.Millisecond))
-	w.docker.Before = fake.Block(fake.OpContainerLogs)
-	err := w.rt.StartContainer(t.Context(), w.id)
-	if !errors.Is(err, dockpod.ErrTimeout) {
-		t.Errorf("error %v", err)
-	}
-	if err := w.rt.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := w.rt.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := w.rt.StartContainer(t.Context(), w.id); !errors.Is(err, dockpod.ErrLogFile) {
-		t.Errorf("after Close: error %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(100*time.Millisecond))
+		w.docker.Before = fake.Block(fake.OpContainerLogs)
+		err := w.rt.StartContainer(t.Context(), w.id)
+		if !errors.Is(err, dockpod.ErrTimeout) {
+			t.Errorf("error %v", err)
+		}
+		if err := w.rt.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := w.rt.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := w.rt.StartContainer(t.Context(), w.id); !errors.Is(err, dockpod.ErrLogFile) {
+			t.Errorf("after Close: error %v", err)
+		}
+	})
 }
 
 // A status does not wait long for a stream that the engine forgets to end.
 func TestLogFileOfAStreamThatStays(t *testing.T) {
-	w := newLogWorld(t, dockpod.LogFileOptions{}, func(d *fake.Docker) dockpod.DockerInterface {
-		return &brokenStreams{Docker: d, make: func(call int, o container.LogsOptions, stream io.ReadCloser) io.ReadCloser {
-			if !o.Follow {
-				return stream
-			}
-			return &stays{stream, make(chan struct{}), sync.Once{}}
-		}}
+	synctest.Test(t, func(t *testing.T) {
+		w := newLogWorld(t, dockpod.LogFileOptions{}, func(d *fake.Docker) dockpod.DockerInterface {
+			return &brokenStreams{Docker: d, make: func(call int, o container.LogsOptions, stream io.ReadCloser) io.ReadCloser {
+				if !o.Follow {
+					return stream
+				}
+				return &stays{stream, make(chan struct{}), sync.Once{}}
+			}}
+		})
+		w.start(t)
+		w.write(1, 10)
+		began := time.Now()
+		w.finish(t)
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("the status took %v", took)
+		}
+		w.expect(t, 10)
 	})
-	w.start(t)
-	w.write(1, 10)
-	began := time.Now()
-	w.finish(t)
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("the status took %v", took)
-	}
-	w.expect(t, 10)
 }
 
 // stays is a stream that never ends by itself.
@@ -539,56 +545,58 @@ func (s *slow) Read(b []byte) (int, error) {
 }
 
 func TestReopenContainerLogFails(t *testing.T) {
-	w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(200*time.Millisecond))
-	pathless := w.create(t, dockpod.ContainerConfig{Name: "pathless", Image: "app:1"})
-	if err := w.rt.StartContainer(t.Context(), pathless); err != nil {
-		t.Fatal(err)
-	}
-	reopen := func(what, id string, want error) {
-		t.Helper()
-		err := w.rt.ReopenContainerLog(t.Context(), id)
-		var e *dockpod.Error
-		if !errors.Is(err, want) || !errors.As(err, &e) || e.Op != "reopen container log" || e.Target != id {
-			t.Errorf("%s: error %v, want %v", what, err, want)
+	synctest.Test(t, func(t *testing.T) {
+		w := newLogWorld(t, dockpod.LogFileOptions{}, nil, dockpod.WithRequestTimeout(200*time.Millisecond))
+		pathless := w.create(t, dockpod.ContainerConfig{Name: "pathless", Image: "app:1"})
+		if err := w.rt.StartContainer(t.Context(), pathless); err != nil {
+			t.Fatal(err)
 		}
-	}
-	reopen("created", w.id, dockpod.ErrNotRunning)
-	reopen("without a path", pathless, dockpod.ErrUnsupported)
-	reopen("absent", strings.Repeat("0", 64), dockpod.ErrContainerNotFound)
-	links := dockpod.New(w.docker, dockpod.WithOwner("test"))
-	if err := links.ReopenContainerLog(t.Context(), w.id); !errors.Is(err, dockpod.ErrUnsupported) {
-		t.Errorf("a Runtime with links: error %v", err)
-	}
-	if err := dockpod.New(w.docker, dockpod.WithLogFiles(dockpod.LogFileOptions{})).ReopenContainerLog(t.Context(), w.id); !errors.Is(err, dockpod.ErrNotManaged) {
-		t.Errorf("another owner's: error %v", err)
-	}
+		reopen := func(what, id string, want error) {
+			t.Helper()
+			err := w.rt.ReopenContainerLog(t.Context(), id)
+			var e *dockpod.Error
+			if !errors.Is(err, want) || !errors.As(err, &e) || e.Op != "reopen container log" || e.Target != id {
+				t.Errorf("%s: error %v, want %v", what, err, want)
+			}
+		}
+		reopen("created", w.id, dockpod.ErrNotRunning)
+		reopen("without a path", pathless, dockpod.ErrUnsupported)
+		reopen("absent", strings.Repeat("0", 64), dockpod.ErrContainerNotFound)
+		links := dockpod.New(w.docker, dockpod.WithOwner("test"))
+		if err := links.ReopenContainerLog(t.Context(), w.id); !errors.Is(err, dockpod.ErrUnsupported) {
+			t.Errorf("a Runtime with links: error %v", err)
+		}
+		if err := dockpod.New(w.docker, dockpod.WithLogFiles(dockpod.LogFileOptions{})).ReopenContainerLog(t.Context(), w.id); !errors.Is(err, dockpod.ErrNotManaged) {
+			t.Errorf("another owner's: error %v", err)
+		}
 
-	w.start(t)
-	w.write(1, 3)
-	w.reaches(t, 3)
-	if err := os.Rename(w.path(), w.path()+".20060102-150405"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(w.path(), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	reopen("what stands there is a directory", w.id, dockpod.ErrLogFile)
-	w.write(4, 6)
-	w.until(t, "lines in the old file", func() bool {
-		text, _ := os.ReadFile(w.path() + ".20060102-150405")
-		return bytes.Contains(text, []byte("line 6\n"))
+		w.start(t)
+		w.write(1, 3)
+		w.reaches(t, 3)
+		if err := os.Rename(w.path(), w.path()+".20060102-150405"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(w.path(), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		reopen("what stands there is a directory", w.id, dockpod.ErrLogFile)
+		w.write(4, 6)
+		w.until(t, "lines in the old file", func() bool {
+			text, _ := os.ReadFile(w.path() + ".20060102-150405")
+			return bytes.Contains(text, []byte("line 6\n"))
+		})
+		if err := os.Remove(w.path()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.rt.ReopenContainerLog(t.Context(), w.id); err != nil {
+			t.Fatal(err)
+		}
+		w.write(7, 9)
+		w.finish(t)
+		w.expect(t, 9)
+		w.docker.Before = fake.Block(fake.OpContainerInspect)
+		reopen("an engine that hangs", w.id, dockpod.ErrTimeout)
 	})
-	if err := os.Remove(w.path()); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.rt.ReopenContainerLog(t.Context(), w.id); err != nil {
-		t.Fatal(err)
-	}
-	w.write(7, 9)
-	w.finish(t)
-	w.expect(t, 9)
-	w.docker.Before = fake.Block(fake.OpContainerInspect)
-	reopen("an engine that hangs", w.id, dockpod.ErrTimeout)
 }
 
 // A log that the engine does not give back has no new file either: the error
