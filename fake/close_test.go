@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -93,6 +94,34 @@ func TestEventsWhileClosing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A stream of events that ends at a time has all that came before it, however
+// late they are read.
+func TestEventsUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newEngine(t)
+		create(t, d, "c1", config{}, nil)
+		messages, errs := d.Events(t.Context(), events.ListOptions{Since: "1", Until: time.Now().Add(time.Second).Format(time.RFC3339Nano)})
+		create(t, d, "c2", config{}, nil)
+		time.Sleep(2 * time.Second)
+		create(t, d, "c3", config{}, nil)
+		var names []string
+		for range 2 {
+			select {
+			case m := <-messages:
+				names = append(names, m.Actor.Attributes["name"])
+			case err := <-errs:
+				t.Fatalf("%v after %q", err, names)
+			}
+		}
+		if want := []string{"c1", "c2"}; !slices.Equal(want, names) {
+			t.Errorf("told of %q, want %q", names, want)
+		}
+		if err := <-errs; err != io.EOF {
+			t.Errorf("in the end: %v", err)
+		}
+	})
 }
 
 func TestConnect(t *testing.T) {

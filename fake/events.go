@@ -36,12 +36,13 @@ type subscriber struct {
 	mu     sync.Mutex
 	queue  []events.Message
 	ended  error // why the stream ended; nil: it goes on
+	over   bool  // its Until has passed: the queue is the rest
 	timers map[*time.Timer]bool
 }
 
 func (s *subscriber) push(m events.Message) {
 	s.mu.Lock()
-	if s.ended == nil {
+	if s.ended == nil && !s.over {
 		s.queue = append(s.queue, m)
 	}
 	s.mu.Unlock()
@@ -93,10 +94,22 @@ func (s *subscriber) end(err error) {
 func (s *subscriber) first() (m events.Message, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended != nil || len(s.queue) == 0 {
+	switch {
+	case s.ended != nil:
 		return m, false, s.ended
+	case len(s.queue) > 0:
+		return s.queue[0], true, nil
+	case s.over:
+		return m, false, io.EOF
 	}
-	return s.queue[0], true, nil
+	return m, false, nil
+}
+
+// pass ends the stream once what came until now is delivered.
+func (s *subscriber) pass() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
 }
 
 // shift drops the message that was delivered.
@@ -226,8 +239,7 @@ func (s *subscriber) serve(ctx context.Context, out chan<- events.Message, errs 
 			s.shift()
 		case <-s.wake:
 		case <-over:
-			errs <- io.EOF
-			return
+			s.pass()
 		case <-ctx.Done():
 			errs <- ctx.Err()
 			return
