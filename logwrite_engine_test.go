@@ -69,7 +69,7 @@ func engineForLogs(t *testing.T) *client.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { docker.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := dockpod.New(docker).Ready(ctx); err != nil {
 		if os.Getenv("DOCKPOD_REQUIRE_ENGINE") == "1" {

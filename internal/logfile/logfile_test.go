@@ -98,7 +98,7 @@ func clean(t testing.TB) {
 	}
 	files, routines := fds(), runtime.NumGoroutine()
 	t.Cleanup(func() {
-		for range 100 {
+		for range 1000 {
 			if fds() <= files && runtime.NumGoroutine() <= routines {
 				return
 			}

@@ -326,14 +326,14 @@ func (p *process) waits() {
 	})
 }
 
-// exits waits, for a second, until the program has ended, and compares its exit
-// status; -1 means SIGKILL.
+// exits waits until the program has ended, and compares its exit status; -1
+// means SIGKILL.
 func (p *process) exits(want int) {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(time.Second):
-		p.t.Fatal("still there after a second")
+	case <-time.After(10 * time.Second):
+		p.t.Fatal("still there after 10 s")
 	}
 	state := p.cmd.ProcessState
 	ws := state.Sys().(syscall.WaitStatus)

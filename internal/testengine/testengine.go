@@ -17,7 +17,7 @@ import (
 )
 
 // answerTime is how long an engine may take to say that it is there.
-const answerTime = 10 * time.Second
+const answerTime = 30 * time.Second
 
 // Engine is a client of an engine that has answered.
 type Engine struct {
