@@ -89,6 +89,7 @@ func newTestRegistry(t *testing.T, layers, size int) *testRegistry {
 	})
 	srv := httptest.NewServer(reg)
 	t.Cleanup(func() {
+		srv.Listener.Close() // first: who is cut comes again at once
 		srv.CloseClientConnections()
 		srv.Close()
 	})
@@ -210,22 +211,33 @@ func TestEnginePull(t *testing.T) {
 		reg := newTestRegistry(t, 3, 3<<20)
 		ref := reg.ref(t, docker)
 		rt := New(docker)
-		// Slowly, for all callers to come while it lasts.
+		// Slowly, and no faster than all callers have come.
+		const callers = 8
+		var wg, coming sync.WaitGroup
+		coming.Add(callers)
+		come := make(chan struct{})
+		go func() { coming.Wait(); close(come) }()
 		reg.setFault(reg.onLayer(func(w http.ResponseWriter, r *http.Request, content []byte) {
 			for part := range slices.Chunk(content, len(content)/10) {
 				w.Write(part)
 				w.(http.Flusher).Flush()
 				select {
-				case <-time.After(100 * time.Millisecond):
+				case <-time.After(20 * time.Millisecond):
+				case <-r.Context().Done():
+				}
+				select {
+				case <-come:
 				case <-r.Context().Done():
 				}
 			}
 		}))
-		var wg sync.WaitGroup
-		for range 8 {
+		for range callers {
 			wg.Go(func() {
 				var seen []PullProgress
+				came := sync.OnceFunc(coming.Done)
+				defer came() // should it fail
 				img, err := rt.PullImage(t.Context(), ref, PullOptions{ProgressInterval: 20 * time.Millisecond, Progress: func(p PullProgress) {
+					came()
 					checkProgress(t, p)
 					seen = append(seen, p)
 				}})
