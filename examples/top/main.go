@@ -113,9 +113,11 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// once prints one table. A rate takes two readings.
+// once prints one table. A rate takes two readings, between which the fake's
+// pods keep still: it would depend on when they change.
 func (t *top) once(ctx context.Context) error {
 	t.look(ctx)
+	t.wobble = func() {}
 	if !wait(ctx, t.view.every) {
 		return ctx.Err()
 	}

@@ -214,6 +214,8 @@ func play(ctx context.Context, rt *dockpod.Runtime, e *demo.Engine) error {
 			return err
 		}
 	}
-	pause()
+	for range 5 { // what came last is told before the end, also where the machine is busy
+		pause()
+	}
 	return nil
 }

@@ -99,7 +99,8 @@ func openDocker(ctx context.Context, endpoint string) (*Engine, error) {
 		return nil, err
 	}
 	rt := dockpod.New(docker)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	// Where there is no engine it is known at once; a busy one takes its time.
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if err := rt.Ready(ctx); err != nil {
 		docker.Close()
