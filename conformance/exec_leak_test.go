@@ -195,7 +195,7 @@ func TestExecCut(t *testing.T) {
 	id := w.up(t, "sleep")
 	p := newProxy(t, path)
 	docker := testengine.At(t, "unix://"+p.socket)
-	rt := dockpod.New(docker, dockpod.WithOwner(w.owner), dockpod.WithRequestTimeout(5*time.Second))
+	rt := dockpod.New(docker, dockpod.WithOwner(w.owner), dockpod.WithRequestTimeout(time.Minute))
 	for name, run := range map[string]func(out io.Writer) error{
 		"exec": func(out io.Writer) error {
 			_, err := rt.Exec(t.Context(), id, dockpod.ExecOptions{Command: command("sleep"), Stdout: out, Stdin: newEndless(t), Kill: true})

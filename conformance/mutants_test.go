@@ -59,7 +59,7 @@ func TestMutants(t *testing.T) {
 			for i, name := range path {
 				path[i] = "^" + regexp.QuoteMeta(strings.ReplaceAll(name, " ", "_")) + "$"
 			}
-			cmd := exec.Command(os.Args[0], "-test.run", strings.Join(path, "/"), "-test.timeout=1m")
+			cmd := exec.Command(os.Args[0], "-test.run", strings.Join(path, "/"), "-test.timeout=5m")
 			cmd.Env = append(os.Environ(), mutantEnv+"=1")
 			out, err := cmd.CombinedOutput()
 			noted := strings.ReplaceAll("--- FAIL: TestMutant/"+mutants[i].name+"/"+m.group+"/"+m.noted+" ", " ", "_")

@@ -197,17 +197,14 @@ var watchCases = []testCase{
 		w.needs(t, "exact inspections")
 		w.needs(t, "events")
 		src := w.docker.(dockpod.EventSource)
+		tells := w.overhear(t, events.ListOptions{})
 		id := w.up(t, "sleep")
 		w.pause(t, id)
 		must(t, w.docker.(dockpod.ContainerPauser).ContainerUnpause(t.Context(), id))
 		exec, err := w.docker.ContainerExecCreate(t.Context(), id, container.ExecOptions{Cmd: []string{"/prog", "exit", "4"}})
 		must(t, err)
 		must(t, w.docker.ContainerExecStart(t.Context(), exec.ID, container.ExecStartOptions{Detach: true}))
-		w.eventually(t, "the end of the exec", func() bool {
-			x, err := w.docker.ContainerExecInspect(t.Context(), exec.ID)
-			must(t, err)
-			return !x.Running
-		})
+		tells.until(t, id, "exec_die") // of which an inspection tells a little before
 		seconds := 10
 		must(t, w.docker.ContainerStop(t.Context(), id, container.StopOptions{Timeout: &seconds}))
 		w.tear(t, id)

@@ -13,7 +13,7 @@ import (
 //	write TEXT            writes TEXT, which has Go's escapes
 //	both N                writes N lines, "out 1", "err 2", "out 3", by turns to
 //	                      the two outputs, so far apart that an engine keeps
-//	                      their order also when it is busy
+//	                      their order unless it is very busy
 //	count N RATE WIDTH    writes N numbered lines, RATE a second, filled up to
 //	                      WIDTH bytes
 //	long N                writes a line of N bytes, and "end"
