@@ -34,7 +34,7 @@ func engine(t *testing.T, opts ...dockpod.Option) *dockpod.Runtime {
 	}
 	t.Cleanup(func() { docker.Close() })
 	rt := dockpod.New(docker, append([]dockpod.Option{dockpod.WithOwner("e2e")}, opts...)...)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := rt.Ready(ctx); err != nil {
 		if os.Getenv("DOCKPOD_REQUIRE_ENGINE") == "1" {

@@ -52,7 +52,7 @@ func TestStreamsOfAKilledEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt := dockpod.New(through, dockpod.WithOwner("streams"), dockpod.WithRequestTimeout(5*time.Second))
+	rt := dockpod.New(through, dockpod.WithOwner("streams"), dockpod.WithRequestTimeout(time.Minute))
 	endless, feed := io.Pipe()
 	streams := map[string]func(ctx context.Context, out io.Writer) error{
 		"logs": func(ctx context.Context, out io.Writer) error {
