@@ -14,19 +14,19 @@ import (
 // holder that is cleared away may be followed by another creator's.
 const createTries = 12
 
-// phantomLooks is how often a holder has to be looked for in vain before it is
-// taken for a phantom, which is for 1.6 s. An engine holds the name of a
-// container that it is making and does not show the container before it is
-// made: without this patience, creators that come together each make one of
-// their own.
-const phantomLooks = 9
+// phantomTime is for how long a holder has to be looked for in vain before it is
+// taken for a phantom. An engine holds the name of a container that it is
+// making and does not show the container before it is made, which takes a busy
+// one seconds: without this patience, creators that come together, or one who
+// asks again, each make one of their own.
+const phantomTime = 5 * time.Second
 
 // create asks the engine for a container and settles who has the name.
 func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err error) {
 	name := r.naming.Format(req.Name)
 	wait := newBackoff(10*time.Millisecond, 500*time.Millisecond)
 	var randomised bool
-	var unseen int
+	var unseen time.Time // since when the holder is looked for in vain
 	for try := 1; ; try++ {
 		id, err := r.createOnce(ctx, req, name)
 		var conflict *NameConflictError
@@ -45,7 +45,11 @@ func (r *Runtime) create(ctx context.Context, req createRequest) (id string, err
 			if randomised {
 				return "", conflict
 			}
-			if unseen++; unseen < phantomLooks {
+			if unseen.IsZero() {
+				unseen = time.Now()
+			}
+			if time.Since(unseen) < phantomTime {
+				try-- // it may be about to come
 				if err := wait.sleep(ctx); err != nil {
 					return "", joinErrors([]error{conflict, err})
 				}

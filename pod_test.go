@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,16 +103,58 @@ func TestRefusedRemovalLeavesThePod(t *testing.T) {
 // A create that met a phantom name and is repeated finds the container that
 // it made under another.
 func TestRepeatedCreateUnderAPhantomName(t *testing.T) {
-	docker, rt, sandbox, _ := aPod(t)
-	docker.PhantomName("k8s_late_web_ns_1_0")
-	c := dockpod.ContainerConfig{Name: "late", Image: "app:1"}
-	first, err := rt.CreateContainer(t.Context(), sandbox, c, web)
-	if err != nil {
-		t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		docker, rt, sandbox, _ := aPod(t)
+		docker.PhantomName("k8s_late_web_ns_1_0")
+		c := dockpod.ContainerConfig{Name: "late", Image: "app:1"}
+		first, err := rt.CreateContainer(t.Context(), sandbox, c, web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := rt.CreateContainer(t.Context(), sandbox, c, web); err != nil || again != first {
+			t.Errorf("%q, %v; want %q", again, err, first)
+		}
+	})
+}
+
+// slowMaker holds the name of a container for as long as it makes it, and shows
+// nothing of it before.
+type slowMaker struct {
+	*fake.Docker
+	takes  time.Duration
+	making sync.Map // names
+}
+
+func (e *slowMaker) ContainerCreate(ctx context.Context, c *container.Config, h *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (container.CreateResponse, error) {
+	if _, held := e.making.LoadOrStore(name, true); held {
+		return container.CreateResponse{}, fake.Conflict(`Conflict. The container name "/%s" is already in use by container "%s".`, name, strings.Repeat("0", 64))
 	}
-	if again, err := rt.CreateContainer(t.Context(), sandbox, c, web); err != nil || again != first {
-		t.Errorf("%q, %v; want %q", again, err, first)
-	}
+	defer e.making.Delete(name)
+	time.Sleep(e.takes)
+	return e.Docker.ContainerCreate(ctx, c, h, n, p, name)
+}
+
+// Agents that want one container together get it from an engine that takes its
+// time, too.
+func TestCreatorsOfOneThatIsMadeSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docker, _, sandbox, _ := aPod(t)
+		engine := &slowMaker{Docker: docker, takes: 4 * time.Second}
+		ids := make([]string, 4)
+		var wg sync.WaitGroup
+		for i := range ids {
+			wg.Go(func() {
+				var err error
+				if ids[i], err = dockpod.New(engine).CreateContainer(t.Context(), sandbox, dockpod.ContainerConfig{Name: "late", Image: "app:1"}, web); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if ids = slices.Compact(slices.Sorted(slices.Values(ids))); len(ids) != 1 {
+			t.Errorf("%d containers were made: %q", len(ids), ids)
+		}
+	})
 }
 
 func TestNodesNetworkIsNoNetwork(t *testing.T) {
