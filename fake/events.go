@@ -326,21 +326,30 @@ func (d *Docker) imageEvent(i *img, action, id, name string) {
 	})
 }
 
+// moment is the time, or, where the clock stands still, one that is later than
+// the last event by more than times are rounded by: no two events have one, and
+// a run that begins with the clock at the end of the one before is a later one.
+func (d *Docker) moment() time.Time {
+	const gap, still = 2 * time.Microsecond, 10 * time.Millisecond
+	now := d.now()
+	if n := len(d.events.history); n > 0 {
+		last := time.Unix(0, d.events.history[n-1].TimeNano)
+		if next := last.Add(gap); now.Before(next) && last.Sub(now) < still {
+			return next
+		}
+	}
+	return now
+}
+
 func familiar(r reference.Named) string { return reference.FamiliarString(normal(r)) }
 
-// emit puts an event into the history and hands it to all who listen. No two
-// have one time, even if the clock stands still.
+// emit puts an event into the history and hands it to all who listen.
 func (d *Docker) emit(m events.Message) {
 	if d.events.silent || d.closed {
 		return
 	}
 	m.Scope = "local"
-	m.TimeNano = d.now().UnixNano()
-	if n := len(d.events.history); n > 0 {
-		if last := d.events.history[n-1].TimeNano; m.TimeNano <= last && last-m.TimeNano < int64(time.Millisecond) {
-			m.TimeNano = last + 1
-		}
-	}
+	m.TimeNano = d.moment().UnixNano()
 	m.Time = m.TimeNano / int64(time.Second)
 	if len(d.events.history) == eventHistory {
 		d.events.history = slices.Delete(d.events.history, 0, 1)

@@ -70,7 +70,9 @@ func (d *Docker) start(c *ctr) error {
 	c.logPath = d.logPath(c)
 	c.running, c.paused, c.oom, c.err, c.exitCode = true, false, false, "", 0
 	c.pid = d.newPid()
-	c.started = d.now().UTC()
+	if c.started = d.now().UTC(); !c.started.After(c.finished) && c.finished.Sub(c.started) < time.Millisecond {
+		c.started = d.moment().UTC()
+	}
 	c.health = c.cfg.Healthcheck != nil && len(c.cfg.Healthcheck.Test) > 0 && c.cfg.Healthcheck.Test[0] != "NONE"
 	d.meterStart(c)
 	c.healthStatus = ""
@@ -192,7 +194,9 @@ func (d *Docker) exited(c *ctr, code int) {
 	}
 	t := c.main
 	c.running, c.paused, c.main, c.pid, c.exitCode = false, false, nil, 0, code
-	c.finished = d.now().UTC()
+	if c.finished = d.now().UTC(); c.finished.Before(c.started) && c.started.Sub(c.finished) < time.Millisecond {
+		c.finished = c.started // the clock stands still
+	}
 	t.end()
 	for _, x := range c.execs {
 		d.execEnded(x, 128+sigKILL)
