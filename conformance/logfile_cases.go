@@ -246,7 +246,7 @@ var logFileCases = []testCase{
 			id, followed := w.started(t, c), make(chan string, 1)
 			go func() {
 				var out bytes.Buffer
-				if err := w.rt.ContainerLogs(until(t, patience), id, dockpod.LogOptions{Stdout: &out, Follow: true, Source: dockpod.LogSourceAPI}); err != nil {
+				if err := w.rt.ContainerLogs(until(t, 4*patience), id, dockpod.LogOptions{Stdout: &out, Follow: true, Source: dockpod.LogSourceAPI}); err != nil {
 					t.Errorf("follow the log of driver %s: %v", driver, err)
 				}
 				followed <- out.String()
