@@ -194,7 +194,7 @@ var engineCases = []testCase{
 		equal(t, "listed as paused", []string{id}, w.listed(t, false, "status=paused"))
 		equal(t, "listed as running", []string{}, w.listed(t, false, "status=running"))
 		w.class(t, "pausing again", w.docker.(dockpod.ContainerPauser).ContainerPause(t.Context(), id), errdefs.IsConflict)
-		must(t, w.docker.(dockpod.ContainerPauser).ContainerUnpause(t.Context(), id))
+		w.unpause(t, id)
 		equal(t, "state when thawed", "running", w.state(t, id).Status)
 	}},
 

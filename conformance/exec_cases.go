@@ -163,7 +163,7 @@ var execCases = []testCase{
 		w.pause(t, id)
 		_, err := w.rt.ExecSync(until(t, patience), id, command("exit"), dockpod.ExecSyncOptions{})
 		fails(t, err, dockpod.ErrPaused)
-		must(t, w.docker.(dockpod.ContainerPauser).ContainerUnpause(t.Context(), id))
+		w.unpause(t, id)
 		w.sync(t, id, "exit")
 	}},
 	{"output beyond the limit is dropped, and said to be", func(t *testing.T, w *world) {

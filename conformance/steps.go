@@ -173,6 +173,17 @@ func (w *world) pause(t *testing.T, id string) {
 	must(t, w.docker.(dockpod.ContainerPauser).ContainerPause(t.Context(), id))
 }
 
+// unpause lets a paused container go on. Docker 20.10 hears of each pause from
+// containerd once more, and takes that for another one if the container has
+// gone on before.
+func (w *world) unpause(t *testing.T, id string) {
+	t.Helper()
+	if w.has(t, "real processes") {
+		time.Sleep(time.Second)
+	}
+	must(t, w.docker.(dockpod.ContainerPauser).ContainerUnpause(t.Context(), id))
+}
+
 // tear removes a container or sandbox behind the library's back.
 func (w *world) tear(t *testing.T, id string) {
 	t.Helper()
