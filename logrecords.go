@@ -135,9 +135,10 @@ type rawRecords struct {
 
 func (d *rawRecords) next() (logline.Record, error) {
 	d.text = d.text[:0]
-	searching := true
+	searching := !d.ahead
 	if d.ahead {
-		searching, d.ahead = d.begin(d.head), false
+		d.begin(d.head)
+		d.ahead = false
 	}
 	// No more is read ahead than there is: a line may be shorter than a time.
 	for {
@@ -155,7 +156,8 @@ func (d *rawRecords) next() (logline.Record, error) {
 		d.text = append(d.text, b)
 		switch {
 		case searching && b == ' ':
-			searching = d.begin(d.text)
+			d.begin(d.text)
+			searching = false
 		case searching && len(d.text) == maxTimeText:
 			searching = false
 		case b == ' ' && d.at.Before(d.started) && isNextTime(d.text, len(d.head)-1, d.at):
@@ -173,15 +175,13 @@ func (d *rawRecords) next() (logline.Record, error) {
 	}
 }
 
-// begin takes a time that stands before a record, if it is one. It is not
-// looked for any more then.
-func (d *rawRecords) begin(head []byte) (searching bool) {
+// begin takes a time that stands before a record, if it is one.
+func (d *rawRecords) begin(head []byte) {
 	if stamp, _, err := cutTime(d.stamp[:0], head); err == nil {
 		d.stamp, d.head = stamp, append(d.head[:0], head...)
 		d.at = (&logline.Record{Stamp: d.stamp}).Time()
 		d.text = d.text[:0]
 	}
-	return false
 }
 
 // isNextTime reports whether text ends with a time of so many bytes that is
